@@ -1,0 +1,1 @@
+"""Money Machine Framework: from closed klines to a judged model, with nothing from the future in between."""

@@ -1,0 +1,51 @@
+"""The one protocol that every market fulfils."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+
+from mmf.bars import Series
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one answer of a source, as they came, not yet validated.
+
+    Attributes
+    ----------
+    series : Series
+        The series that the rows belong to.
+    rows : pl.DataFrame
+        Columns of `mmf.bars.BAR_SCHEMA`, and optionally `row` and `reason` (see `mmf.bars.check_bars`).
+    source : str
+        What the ledger writes beside each bar, such as `file:klines.csv` or `bybit`.
+    fetched_at_ms : int
+        When the rows were read.
+    closed_before_ms : int
+        Bars that close after this instant are forming: the exchange's own time, or a file's modification time.
+    """
+
+    series: Series
+    rows: pl.DataFrame
+    source: str
+    fetched_at_ms: int
+    closed_before_ms: int
+
+
+class Source(Protocol):
+    """A place to get bars from."""
+
+    def batches(self, series: Series, wanted: Sequence[tuple[int, int]], /) -> Iterator[Batch]:
+        """Yield what the source has of a series.
+
+        Parameters
+        ----------
+        series : Series
+            What to get.
+        wanted : sequence of (start_ms, stop_ms)
+            Half-open ranges of open_time in ms that the caller lacks. A source whose whole content costs nothing
+            to read (a file) may answer more.
+        """
+        ...
