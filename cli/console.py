@@ -1,0 +1,76 @@
+"""Where output goes: results on stdout, everything else on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+results = Console(soft_wrap=False, highlight=False)
+messages = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Print a line about what is going on."""
+    messages.print(text, markup=False)
+
+
+def print_json(value: object) -> None:
+    """Print a result for a script."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def print_table(
+    rows: Iterable[Sequence[object]], columns: Sequence[str], *, title: str = "", right: Sequence[str] = ()
+) -> None:
+    """Print rows for a person; columns named in `right` are aligned as numbers."""
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    results.print(table)
+
+
+def print_facts(facts: Mapping[str, object], *, title: str = "") -> None:
+    """Print a list of names and values for a person."""
+    if title:
+        results.print(title, style="bold", markup=False)
+    width = max((len(name) for name in facts), default=0)
+    for name, value in facts.items():
+        results.print(f"  {name:<{width}}  {_cell(value)}", markup=False)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Show progress with the time that is left, on stderr; silent where stderr is no terminal."""
+    columns: list[Any] = [
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=32),
+        TaskProgressColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    ]
+    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
+        yield progress
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+        case _:
+            return str(value)

@@ -1,0 +1,70 @@
+"""`mmf data`: what the warehouse holds, and its housekeeping."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from cli.console import print_facts, print_json, print_table, results
+from cli.options import AsOfOption, ConfigOption, JsonOption, WarehouseOption, open_warehouse
+from cli.settings import read_settings
+from mmf.errors import CallError
+
+app = typer.Typer(help="Look at the stored bars, and keep house.", no_args_is_help=True)
+
+_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
+
+
+@app.command("status")
+def status(
+    *,
+    as_of: AsOfOption = None,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the coverage of every series."""
+    from warehouse import query as warehouse_query
+
+    with open_warehouse(warehouse, read_settings(config)) as opened, opened.pin(as_of) as snapshot:
+        with warehouse_query.connect(snapshot) as connection:
+            coverage = connection.sql(warehouse_query.inspection("coverage")).pl()
+        n_bytes = opened.disk_bytes()
+    if json:
+        print_json({"snapshot": snapshot.id, "bytes": n_bytes, "series": coverage.to_dicts()})
+        return
+    if coverage.is_empty():
+        results.print("The warehouse holds no bars yet. Bring some in: mmf ingest files PATH, or mmf ingest simulated")
+        return
+    numbers = [name for name, dtype in coverage.schema.items() if dtype.is_numeric()]
+    print_table(coverage.rows(), coverage.columns, right=numbers)
+    print_facts({"snapshot": f"S{snapshot.id}", "on disk": f"{n_bytes / 1e6:,.1f} MB"})
+
+
+@app.command("expire")
+def expire(
+    *,
+    keep: Annotated[str, typer.Option(help="Age up to which superseded snapshots stay: 12h, 7d, 90m.")] = "7d",
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let superseded snapshots go, then delete the files that nothing refers to.
+
+    Snapshots that a run, a tag or a reader holds stay. Files go when they have been unreferenced for an hour.
+    """
+    with open_warehouse(warehouse, read_settings(config)) as opened:
+        expired = opened.expire(_seconds(keep))
+        collected = opened.collect()
+    facts = {**vars(expired), **vars(collected)}
+    print_json(facts) if json else print_facts(facts)
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+)([mhd])", text)
+    if match is None:
+        raise CallError(f"--keep {text!r} is no length of time. Write 90m, 12h or 7d.")
+    return int(match[1]) * _SECONDS[match[2]]

@@ -1,0 +1,188 @@
+"""`mmf ingest`: bars from files and from the simulated market."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.console import print_json, print_table, progress_bar, results, say
+from cli.options import (
+    CategoryOption,
+    ConfigOption,
+    ExchangeOption,
+    IntervalOption,
+    JsonOption,
+    WarehouseOption,
+    open_warehouse,
+)
+from cli.settings import Settings, read_settings
+from mmf.errors import CallError
+
+if TYPE_CHECKING:
+    from mmf.bars import Series
+    from mmf.markets.simulated import MarketConfig
+    from mmf.markets.source import Source
+    from mmf.pipeline.ingest import IngestReport
+    from warehouse import Warehouse
+
+app = typer.Typer(help="Bring bars in.", no_args_is_help=True)
+
+_N_SHOWN = 10
+
+
+@app.command("files")
+def files(
+    paths: Annotated[list[Path], typer.Argument(help="CSV, Parquet, Feather, zip of CSV; or folders of these.")],
+    *,
+    exchange: ExchangeOption = None,
+    category: CategoryOption = None,
+    symbol: Annotated[str | None, typer.Option(envvar="MMF_SYMBOL", help="Such as BTCUSDT.")] = None,
+    interval: IntervalOption = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--column", help="Their name = ours, such as --column 'vol=volume'.")
+    ] = None,
+    time_unit: Annotated[str | None, typer.Option(help="s, ms, us or ns, where it cannot be told.")] = None,
+    header: Annotated[
+        bool | None, typer.Option(help="Whether CSV files have a header, where it cannot be told.")
+    ] = None,
+    drop_last: Annotated[bool, typer.Option(help="Leave out the last bar of each file.")] = False,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Bring in klines from files.
+
+    What the file name tells (bybit_linear_BTCUSDT_60m.parquet, BTCUSDT-1h-2024-10-28.zip) need not be given. Every bar
+    is checked; bad rows are quarantined and shown. Files that overlap merge; a second run changes nothing.
+    """
+    from mmf.markets.files import FileFormat, FileSource, expand_paths
+
+    settings = read_settings(config)
+    file_format = FileFormat(columns=_column_map(columns), time_unit=time_unit, has_header=header)
+    by_series: dict[Series, list[Path]] = {}
+    for path in expand_paths(paths):
+        given = {"exchange": exchange, "category": category, "symbol": symbol, "interval": interval}
+        by_series.setdefault(_series_of(path, given, settings), []).append(path)
+    sources = {
+        series: (FileSource(of_series, file_format=file_format, drop_last=drop_last), len(of_series))
+        for series, of_series in by_series.items()
+    }
+    with open_warehouse(warehouse, settings, create=True) as opened:
+        reports = [ingest_shown(opened, source, series, n_batches=n) for series, (source, n) in sources.items()]
+    show_reports(reports, json=json)
+
+
+@app.command("simulated")
+def simulated(
+    *,
+    symbols: Annotated[list[str] | None, typer.Option("--symbol", help="May be repeated.")] = None,
+    interval: IntervalOption = None,
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day, UTC.")] = datetime(2022, 1, 1),
+    bars: Annotated[int, typer.Option(min=1, help="Bars of each symbol.")] = 17_520,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 7,
+    edge: Annotated[str, typer.Option(help="planted, none or iid: see docs/simulated_market.md.")] = "planted",
+    strength: Annotated[float, typer.Option(help="Bayes AUC of the planted edge.")] = 0.70,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Bring in bars of the simulated market; no network needed."""
+    from mmf.markets.simulated import MarketConfig
+
+    settings = read_settings(config)
+    market = MarketConfig(
+        seed=seed,
+        symbols=tuple(symbols or ["BTCUSDT"]),
+        interval=_interval_name(interval or "60"),
+        start_ms=int(start.replace(tzinfo=UTC).timestamp()) * 1000,
+        n_bars=bars,
+        edge=edge,  # type: ignore[arg-type]
+        strength=strength,
+    )
+    with open_warehouse(warehouse, settings, create=True) as opened:
+        reports = ingest_simulated(opened, market)
+    show_reports(reports, json=json)
+
+
+def ingest_simulated(warehouse: "Warehouse", market: "MarketConfig", /) -> "list[IngestReport]":
+    """Ingest every symbol of a simulated market and say what it holds."""
+    from mmf.bars import Series
+    from mmf.markets.simulated import SimulatedMarket, SimulatedSource
+
+    simulated_market = SimulatedMarket(market)
+    if (bayes_auc := simulated_market.bayes_auc) is not None:
+        say(f"The simulated market holds a planted edge: nobody can beat an AUC of {bayes_auc:.3f} on its label.")
+    source = SimulatedSource(simulated_market)
+    series = [Series("simulated", "linear", symbol, market.interval) for symbol in market.symbols]
+    return [ingest_shown(warehouse, source, one, n_batches=1) for one in series]
+
+
+def ingest_shown(warehouse: "Warehouse", source: "Source", series: "Series", /, *, n_batches: int) -> "IngestReport":
+    """Ingest one series with progress."""
+    from mmf.pipeline.ingest import ingest
+
+    with progress_bar() as progress:
+        task = progress.add_task(f"ingest {series}", total=n_batches)
+        return ingest(warehouse, source, series, on_batch=lambda *_: progress.advance(task))
+
+
+def show_reports(reports: "list[IngestReport]", /, *, json: bool) -> None:
+    """Print what ingests did, bad rows included."""
+    if json:
+        print_json([_as_dict(report) for report in reports])
+        return
+    counts = ("rows", "added", "revised", "unchanged", "forming", "repeated", "quarantined")
+    rows = [(r.series, *(getattr(r, f"n_{name}") for name in counts), f"S{r.snapshot}") for r in reports]
+    print_table(rows, ("series", *counts, "snapshot"), right=counts)
+    for report in reports:
+        if not report.has_changed:
+            results.print(f"{report.series}: nothing new; the warehouse already holds these bars.", markup=False)
+        if report.n_quarantined:
+            _show_quarantined(report)
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _series_of(path: Path, given: dict[str, str | None], settings: Settings) -> "Series":
+    """Series of one file: from options, else from its name, else from mmf.toml."""
+    from mmf.bars import Series
+    from mmf.markets.files import guess_series
+
+    guessed = guess_series(path)
+    parts: dict[str, Any] = {}
+    for name, value in given.items():
+        from_file = settings.values.get("market.symbols", [None])[0] if name == "symbol" else None
+        parts[name] = value or guessed.get(name) or from_file or settings.values.get(f"market.{name}")
+    if lacking := [name for name, value in parts.items() if value is None]:
+        raise CallError(f"{path.name} does not tell its {' and '.join(lacking)}. Give --{' --'.join(lacking)}.")
+    return Series.of(parts["exchange"], parts["category"], parts["symbol"], str(parts["interval"]))
+
+
+def _column_map(pairs: list[str] | None) -> dict[str, str] | None:
+    if not pairs:
+        return None
+    split = [pair.partition("=") for pair in pairs]
+    if wrong := [theirs for theirs, equals, ours in split if not (theirs and equals and ours)]:
+        raise CallError(f"--column {wrong[0]!r} is not THEIRS=OURS, such as --column 'vol=volume'.")
+    return {theirs: ours for theirs, _, ours in split}
+
+
+def _interval_name(text: str) -> str:
+    from mmf.bars import Interval
+
+    return Interval.parse(text).name
+
+
+def _show_quarantined(report: "IngestReport") -> None:
+    bad = report.quarantined
+    shown = bad.select("source", "row", "open_time", "reason").head(_N_SHOWN)
+    print_table(shown.rows(), shown.columns, title=f"{report.series}: {bad.height} bad rows in quarantine")
+    if bad.height > _N_SHOWN:
+        results.print(f'... all of them: mmf sql "select * from quarantine"', markup=False)
+
+
+def _as_dict(report: "IngestReport") -> dict[str, object]:
+    counts = {name: value for name, value in vars(report).items() if name.startswith("n_")}
+    return {"series": str(report.series), "snapshot": report.snapshot, **counts}

@@ -1,0 +1,161 @@
+"""`mmf demo`, `mmf run` and `mmf train`: from bars to a judged model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import report
+from cli.console import print_json, progress_bar, say
+from cli.features import build_shown
+from cli.ingest import ingest_simulated
+from cli.options import (
+    ArtifactsOption,
+    CategoryOption,
+    ConfigOption,
+    ExchangeOption,
+    IntervalOption,
+    JsonOption,
+    WarehouseOption,
+    artifacts_path,
+    one_series,
+    open_warehouse,
+)
+from cli.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from mmf.bars import Series
+    from mmf.pipeline.config import TrainConfig
+    from mmf.pipeline.state import TableState
+    from mmf.pipeline.train import RunResult
+    from warehouse import Warehouse
+
+DaysOption = Annotated[int | None, typer.Option(help="Days of bars to learn from and judge on [default: 730].")]
+SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same result [default: 0].")]
+_DEMO_DAYS = 240
+_LEAD_BARS = 5_120
+
+
+def demo(
+    *,
+    days: Annotated[int, typer.Option(min=100, help="Days of hourly bars to learn from and judge on.")] = _DEMO_DAYS,
+    edge: Annotated[str, typer.Option(help="planted, none or iid: see docs/simulated_market.md.")] = "planted",
+    strength: Annotated[float, typer.Option(help="Bayes AUC of the planted edge.")] = 0.70,
+    seed: SeedOption = None,
+    warehouse: WarehouseOption = None,
+    artifacts: ArtifactsOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Do the whole run on the simulated market: no network, no data needed."""
+    from mmf.bars import Series
+    from mmf.markets.simulated import MarketConfig
+
+    settings = read_settings(config)
+    market = MarketConfig(n_bars=days * 24 + _LEAD_BARS, edge=edge, strength=strength)  # type: ignore[arg-type]
+    with open_warehouse(warehouse, settings, create=True) as opened:
+        ingest_simulated(opened, market)
+        series = Series("simulated", "linear", market.symbols[0], market.interval)
+        _build_and_train(
+            opened, series, _config(settings, days=days, seed=seed), artifacts_path(artifacts, settings), json=json
+        )
+
+
+def run(
+    symbol: Annotated[str | None, typer.Argument(envvar="MMF_SYMBOL", help="Such as BTCUSDT.")] = None,
+    *,
+    exchange: ExchangeOption = None,
+    category: CategoryOption = None,
+    interval: IntervalOption = None,
+    days: DaysOption = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Use what is stored; ask no exchange.")] = False,
+    seed: SeedOption = None,
+    warehouse: WarehouseOption = None,
+    artifacts: ArtifactsOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Do the deep-research run on a series: bars, features, council, experts, honest scores."""
+    settings = read_settings(config)
+    series = one_series(settings, exchange=exchange, category=category, symbol=symbol, interval=interval)
+    if not offline:
+        say("This version does not ask exchanges yet: the run uses the bars that are stored, as with --offline.")
+    with open_warehouse(warehouse, settings) as opened:
+        _build_and_train(
+            opened, series, _config(settings, days=days, seed=seed), artifacts_path(artifacts, settings), json=json
+        )
+
+
+def train(
+    series: Annotated[str, typer.Argument(metavar="SERIES", help="Such as bybit:linear:BTCUSDT:60.")],
+    *,
+    features: Annotated[str | None, typer.Option(help="Table state: core, core@v3 or core@v3@S17.")] = None,
+    days: DaysOption = None,
+    seed: SeedOption = None,
+    warehouse: WarehouseOption = None,
+    artifacts: ArtifactsOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train from a table state that `mmf features build` made."""
+    from mmf.bars import Series
+    from mmf.pipeline.state import resolve_state
+
+    settings = read_settings(config)
+    with open_warehouse(warehouse, settings) as opened:
+        parsed = Series.parse(series)
+        state = resolve_state(opened, parsed, settings.pick("features.set", features, "core"))
+        _train(opened, state, _config(settings, days=days, seed=seed), artifacts_path(artifacts, settings), json=json)
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _config(settings: Settings, *, days: int | None, seed: int | None) -> "TrainConfig":
+    from mmf.features.lags import LAGS
+    from mmf.labels import LabelConfig
+    from mmf.pipeline.config import TrainConfig
+
+    label = {name: value for name, value in settings.section("label").items()}
+    return TrainConfig(
+        feature_set=settings.pick("features.set", None, "core"),
+        lags=tuple(settings.pick("features.lags", None, LAGS)),
+        days=settings.pick("market.days", days, 730),
+        label=LabelConfig(**label),
+        test_share=settings.pick("split.test_share", None, 0.2),
+        top_ratio=settings.pick("council.top_ratio", None, 0.5),
+        max_features=settings.pick("council.max_features", None, None),
+        seed=settings.pick("seed", seed, 0),
+    )
+
+
+def _build_and_train(
+    warehouse: "Warehouse", series: "Series", config: "TrainConfig", artifacts: Path, *, json: bool
+) -> None:
+    from mmf.pipeline.state import resolve_state
+
+    built = build_shown(warehouse, series, config.feature_set)
+    _train(warehouse, resolve_state(warehouse, series, built.state), config, artifacts, json=json)
+
+
+def _train(
+    warehouse: "Warehouse", state: "TableState", config: "TrainConfig", artifacts: Path, *, json: bool
+) -> "RunResult":
+    from mmf.pipeline.train import train as train_pipeline
+
+    printer = report.StagePrinter(is_silent=json)
+    with progress_bar() as progress:
+        tasks: dict[str, object] = {}
+
+        def on_progress(step: str, share: float) -> None:
+            task = tasks.setdefault(step, progress.add_task(step, total=1.0))
+            progress.update(task, completed=share)
+
+        result = train_pipeline(
+            warehouse, state, config, artifacts=artifacts, on_stage=printer.show, on_progress=on_progress
+        )
+    if json:
+        print_json(result.artifacts.read_card())
+    else:
+        printer.show(result.artifacts)
+    return result

@@ -1,0 +1,1 @@
+"""The thin orchestration: reads tables, calls the pure stages, commits what they return."""

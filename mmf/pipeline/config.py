@@ -1,0 +1,56 @@
+"""What one training run is asked to do."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mmf.errors import CallError
+from mmf.features.lags import LAGS
+from mmf.labels import LabelConfig
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Configuration of a run; every field is written into its card.
+
+    Attributes
+    ----------
+    feature_set : str
+        Name of the feature set to build and read.
+    lags : tuple of int
+        Lags of each base column, in bars.
+    days : int or None
+        Length of the range, counted back from the newest bar; None for all.
+    label : LabelConfig
+        What is predicted.
+    test_share : float
+        Share of the newest rows that judge the model.
+    top_ratio : float
+        Share of columns that each voter of the Alpha Council approves.
+    max_features : int or None
+        Size of the elite list; None keeps all that passed.
+    seed : int
+        Seed of everything random.
+    """
+
+    feature_set: str = "core"
+    lags: tuple[int, ...] = LAGS
+    days: int | None = 730
+    label: LabelConfig = field(default_factory=LabelConfig)
+    test_share: float = 0.2
+    top_ratio: float = 0.5
+    max_features: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.05 <= self.test_share <= 0.5:
+            raise CallError(f"test_share {self.test_share} is not between 0.05 and 0.5. The usual share is 0.2.")
+        if not 0 < self.top_ratio <= 1:
+            raise CallError(f"top_ratio {self.top_ratio} is not in (0, 1]. The usual ratio is 0.5.")
+        if self.days is not None and self.days < 1:
+            raise CallError(f"--days {self.days} is not a number of days. The usual range is 730.")
+        if not self.lags or min(self.lags) < 1 or len(set(self.lags)) != len(self.lags):
+            raise CallError(f"lags {list(self.lags)} must be distinct positive numbers of bars, such as 1 2 3 5 8 13.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the configuration as JSON types."""
+        return asdict(self)
