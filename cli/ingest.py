@@ -180,7 +180,7 @@ def _show_quarantined(report: "IngestReport") -> None:
     shown = bad.select("source", "row", "open_time", "reason").head(_N_SHOWN)
     print_table(shown.rows(), shown.columns, title=f"{report.series}: {bad.height} bad rows in quarantine")
     if bad.height > _N_SHOWN:
-        results.print(f'... all of them: mmf sql "select * from quarantine"', markup=False)
+        results.print('... all of them: mmf sql "select * from quarantine"', markup=False)
 
 
 def _as_dict(report: "IngestReport") -> dict[str, object]:

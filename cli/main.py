@@ -47,7 +47,7 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         _fail("interrupted. What was finished is kept; the same command goes on from there.", 130)
-    except Exception as error:  # noqa: BLE001 - the last line of defence prints one line, not a traceback
+    except Exception as error:  # the last line of defence prints one line, not a traceback
         if os.environ.get("MMF_DEBUG"):
             raise
         _fail(_explain(error), 1)

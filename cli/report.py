@@ -1,16 +1,46 @@
 """How a run is shown on the console, stage by stage."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cli.console import print_facts, print_table, results
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from mmf.pipeline.artifacts import RunArtifacts
     from mmf.pipeline.train import Judged, Prepared, Selected, Trained
     from mmf.scheduler import Recommendation
 
 _N_TOP = 8
+_SIGN_NAMES = {
+    "gating_network_params": "Gating Network Params",
+    "trend_expert_nodes": "Trend Expert Nodes",
+    "range_memory_units": "Range Memory Units",
+    "stress_coefficients": "Stress Coefficients",
+    "total": "TOTAL AI PARAMETERS",
+    "neural_params": "of these neural",
+}
 _BAR_WIDTH = 40
+
+
+def show_stage(stage: object) -> None:
+    """Print what a run has just reached."""
+    from mmf.pipeline.train import Judged, Prepared, Selected, Trained
+    from mmf.scheduler import Recommendation
+
+    match stage:
+        case Prepared():
+            show_prepared(stage)
+        case Selected():
+            show_selected(stage)
+        case Recommendation():
+            show_recommendation(stage)
+        case Trained():
+            show_trained(stage)
+        case Judged():
+            show_judged(stage)
 
 
 def show_prepared(prepared: "Prepared") -> None:
@@ -21,8 +51,8 @@ def show_prepared(prepared: "Prepared") -> None:
         "table state": prepared.state,
         "rows": f"{len(dataset.rows):,}  {_span(dataset.rows.open_time_ms)}",
         "training rows": f"{len(training):,}  {_span(training.open_time_ms)}",
-        "judged rows": f"{prepared.n_judged:,}  {_span(judged.open_time_ms)}",
-        "purged between": f"{len(dataset.rows) - len(training) - len(judged):,} rows whose labels reach across the cut",
+        "judged rows": f"{len(judged):,}  {_span(judged.open_time_ms)}",
+        "purged between": f"{prepared.n_purged:,} rows whose labels reach across the cut",
         "missing bars": dataset.n_missing_bars,
     }
     if dataset.n_cold:
@@ -30,25 +60,20 @@ def show_prepared(prepared: "Prepared") -> None:
     print_facts(facts, title="[1] DATA")
 
 
-def show_selected(selected: "Selected", n_base: int) -> None:
+def show_selected(selected: "Selected") -> None:
     """Print [2] FEATURES AND COUNCIL."""
     votes = selected.council.votes_
     print_facts(
         {
-            "columns": f"{votes.height:,}: {n_base} features, each with its lags",
+            "columns": f"{votes.height:,}: {votes['base'].n_unique()} features, each with its lags",
             "selected": f"{len(selected.columns):,} by at least two of three voters",
             "linear voter": _linear(selected),
         },
         title="\n[2] FEATURES AND COUNCIL",
     )
-    top = votes.filter("is_selected").with_columns(mean_rank=_mean_rank()).sort("mean_rank", "column").head(_N_TOP)
-    ranks = ("linear_rank", "forest_rank", "mutual_rank")
-    rows = top.select("column", *ranks).rows()
-    print_table(
-        rows,
-        ("  best by mean rank", "linear", "forest", "mutual information"),
-        right=("linear", "forest", "mutual information"),
-    )
+    ranks = {"linear": "linear_rank", "forest": "forest_rank", "mutual information": "mutual_rank"}
+    top = votes.filter("is_selected").head(_N_TOP).select("column", *ranks.values())
+    print_table(top.rows(), ("  best by mean rank", *ranks), right=tuple(ranks))
 
 
 def show_recommendation(recommendation: "Recommendation") -> None:
@@ -62,9 +87,7 @@ def show_recommendation(recommendation: "Recommendation") -> None:
 def show_trained(trained: "Trained") -> None:
     """Print [4] SYSTEM VITAL SIGNS."""
     signs = trained.trader.vital_signs()
-    total = signs.pop("total")
-    facts = {_SIGN_NAMES.get(name, name): value for name, value in signs.items()}
-    print_facts({**facts, "TOTAL AI PARAMETERS": total}, title="\n[4] SYSTEM VITAL SIGNS")
+    print_facts({_SIGN_NAMES[name]: value for name, value in signs.items()}, title="\n[4] SYSTEM VITAL SIGNS")
 
 
 def show_judged(judged: "Judged") -> None:
@@ -83,7 +106,7 @@ def show_scores(scores: Mapping[str, Mapping[str, Any]]) -> None:
     results.print("\n[5] OUT-OF-SAMPLE SCORES", style="bold", markup=False)
     print_facts(
         {
-            "judged rows": f"{mixture['n']:,}, worth about {mixture['n_effective']:.0f} independent ones (labels overlap)",
+            "judged rows": f"{mixture['n']:,}, about {mixture['n_effective']:.0f} of them independent: labels overlap",
             "base rate": f"{mixture['base_rate']:.3f}: the PR-AUC of a coin, and the precision of always saying yes",
             "threshold": f"{mixture['threshold']:.3f}, chosen on out-of-fold training predictions",
         }
@@ -94,10 +117,38 @@ def show_scores(scores: Mapping[str, Mapping[str, Any]]) -> None:
     print_table(rows, heads, right=heads[1:])
 
 
+def show_artifacts(artifacts: "RunArtifacts") -> None:
+    """Print where the run's files are."""
+    print_facts(
+        {
+            "predictions": artifacts.predictions,
+            "run card": artifacts.card,
+            "all of it": f"{artifacts.folder}   (mmf runs show {artifacts.run_id})",
+        },
+        title="\nRun " + artifacts.run_id,
+    )
+
+
 def show_card(card: Mapping[str, Any]) -> None:
     """Print a run card."""
     facts = {name: card[name] for name in ("series", "table_state", "created_at", "definition_hash")}
-    print_facts({**facts, **card["rows"]}, title=f"run {card['run_id']}")
+    print_facts(facts, title=f"run {card['run_id']}")
     print_facts(card["hashes"], title="hashes")
     print_facts(card["environment"]["packages"], title="packages")
     show_scores(card["scores"])
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _span(open_time_ms: "np.ndarray") -> str:
+    first, last = (datetime.fromtimestamp(open_time_ms[i] / 1000, UTC) for i in (0, -1))
+    return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+
+
+def _linear(selected: "Selected") -> str:
+    council = selected.council
+    if council.is_lasso_empty_:
+        return "the Lasso kept no column; it ranks by ANOVA F alone"
+    n_kept = int((council.votes_["linear_score"] != 0).sum())
+    return f"the Lasso kept {n_kept:,} columns at alpha {council.lasso_alpha_:.3g}; the rest rank by ANOVA F"

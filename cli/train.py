@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mmf.bars import Series
     from mmf.pipeline.config import TrainConfig
     from mmf.pipeline.state import TableState
-    from mmf.pipeline.train import RunResult
     from warehouse import Warehouse
 
 DaysOption = Annotated[int | None, typer.Option(help="Days of bars to learn from and judge on [default: 730].")]
@@ -116,12 +115,11 @@ def _config(settings: Settings, *, days: int | None, seed: int | None) -> "Train
     from mmf.labels import LabelConfig
     from mmf.pipeline.config import TrainConfig
 
-    label = {name: value for name, value in settings.section("label").items()}
     return TrainConfig(
         feature_set=settings.pick("features.set", None, "core"),
         lags=tuple(settings.pick("features.lags", None, LAGS)),
         days=settings.pick("market.days", days, 730),
-        label=LabelConfig(**label),
+        label=LabelConfig(**settings.section("label")),
         test_share=settings.pick("split.test_share", None, 0.2),
         top_ratio=settings.pick("council.top_ratio", None, 0.5),
         max_features=settings.pick("council.max_features", None, None),
@@ -138,24 +136,21 @@ def _build_and_train(
     _train(warehouse, resolve_state(warehouse, series, built.state), config, artifacts, json=json)
 
 
-def _train(
-    warehouse: "Warehouse", state: "TableState", config: "TrainConfig", artifacts: Path, *, json: bool
-) -> "RunResult":
+def _train(warehouse: "Warehouse", state: "TableState", config: "TrainConfig", artifacts: Path, *, json: bool) -> None:
+    from mmf.pipeline.artifacts import save_run
     from mmf.pipeline.train import train as train_pipeline
 
-    printer = report.StagePrinter(is_silent=json)
     with progress_bar() as progress:
-        tasks: dict[str, object] = {}
-
-        def on_progress(step: str, share: float) -> None:
-            task = tasks.setdefault(step, progress.add_task(step, total=1.0))
-            progress.update(task, completed=share)
-
+        task = progress.add_task("training rows", total=1.0)
         result = train_pipeline(
-            warehouse, state, config, artifacts=artifacts, on_stage=printer.show, on_progress=on_progress
+            warehouse,
+            state,
+            config,
+            on_stage=(lambda _: None) if json else report.show_stage,
+            on_progress=lambda step, share: progress.update(task, description=step, completed=share),
         )
+    saved = save_run(warehouse, result, artifacts)
     if json:
-        print_json(result.artifacts.read_card())
+        print_json(saved.content)
     else:
-        printer.show(result.artifacts)
-    return result
+        report.show_artifacts(saved)

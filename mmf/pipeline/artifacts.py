@@ -1,11 +1,11 @@
-"""What a run leaves behind: predictions, card and model, whole or not at all."""
+"""What a run leaves behind: card, predictions, model and votes."""
 
 import json
 import os
 import platform
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -13,15 +13,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from mmf.errors import DataError
+from mmf import model_store
+from mmf.features.build import content_hashes
+from mmf.pipeline.train import RunResult
+from mmf.rows import Rows
+from warehouse import Warehouse
 
-CARD_NAME = "card.json"
-PREDICTIONS_NAME = "predictions.parquet"
 LATEST_PREDICTIONS = "money_machine_snapshot.parquet"
 LATEST_CARD = "money_machine_snapshot.json"
-_PACKAGES = ("money-machine-framework", "polars", "numpy", "numba", "scikit-learn", "torch", "duckdb", "pyarrow")
+_PACKAGES = ("money-machine-framework", "duckdb", "numba", "numpy", "polars", "pyarrow", "scikit-learn", "torch")
 
 
 @dataclass(frozen=True)
@@ -33,22 +36,84 @@ class RunArtifacts:
     run_id : str
         Time and a random part, such as `20260102T030405-1a2b3c`; it sorts by time.
     folder : Path
-        `ARTIFACTS/runs/RUN`, with card.json, predictions.parquet and the model.
-    predictions : Path
-        The predictions file of the latest run, `ARTIFACTS/money_machine_snapshot.parquet`.
-    card : Path
-        The run card beside it.
+        `ARTIFACTS/runs/RUN`, with card.json, predictions.parquet and model/.
+    predictions, card : Path
+        The latest run's, `ARTIFACTS/money_machine_snapshot.{parquet,json}`.
+    content : dict
+        The card.
     """
 
     run_id: str
     folder: Path
     predictions: Path
     card: Path
+    content: dict[str, Any]
 
 
-def new_run_id() -> str:
-    """Return an identifier that sorts by time."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+def save_run(warehouse: Warehouse, result: RunResult, root: Path, /) -> RunArtifacts:
+    """Write a run's files, make it the latest, and record it and its votes in the warehouse.
+
+    The run's folder appears whole, by one rename; the latest run's files are replaced by renames.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Receives the votes (table `council_votes`) and the card (`runs`).
+    result : RunResult
+        What `mmf.pipeline.train.train` returned.
+    root : Path
+        Folder of the artifacts; made where it does not exist.
+    """
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    card = run_card(run_id, result)
+    folder = root / "runs" / run_id
+    staged = root / "runs" / f".{run_id}"
+    staged.mkdir(parents=True)
+    extra = {"run_id": run_id, "threshold": result.trained.threshold, "definition_hash": card["definition_hash"]}
+    model_store.save(result.trained.trader, staged / "model", extra=extra)
+    result.judged.predictions.write_parquet(staged / "predictions.parquet")
+    (staged / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    staged.rename(folder)
+    _record(warehouse, run_id, result, card)
+    saved = RunArtifacts(run_id, folder, root / LATEST_PREDICTIONS, root / LATEST_CARD, card)
+    _replace(folder / "predictions.parquet", saved.predictions)
+    _replace(folder / "card.json", saved.card)
+    return saved
+
+
+def run_card(run_id: str, result: RunResult, /) -> dict[str, Any]:
+    """Return all that a result can be traced and checked by, as JSON types."""
+    prepared, state = result.prepared, result.prepared.state
+    return {
+        "run_id": run_id,
+        "created_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "series": str(state.series),
+        "table_state": str(state),
+        "definition_hash": state.definition_hash,
+        "config": result.config.as_dict(),
+        "rows": {
+            "training": _span(prepared.training),
+            "judged": _span(prepared.judged),
+            "purged": prepared.n_purged,
+            "not_warm": prepared.dataset.n_cold,
+            "missing_bars": prepared.dataset.n_missing_bars,
+        },
+        "effort": result.trained.recommendation.effort.as_dict(),
+        "effort_reasons": list(result.trained.recommendation.reasons),
+        "council": _council(result),
+        "vital_signs": result.trained.trader.vital_signs(),
+        "telemetry": dict(result.judged.telemetry),
+        "collapsed_on": result.trained.trader.collapsed_on_,
+        "threshold": result.trained.threshold,
+        "scores": {name: scores.as_dict() for name, scores in result.judged.scores.items()},
+        "hashes": {
+            "training_rows": _rows_hash(prepared.training),
+            "judged_rows": _rows_hash(prepared.judged),
+            "selection": _hash(name.encode() for name in result.selected.columns),
+            "predictions": _hash(text.encode() for text in content_hashes(result.judged.predictions).values()),
+        },
+        "environment": environment(),
+    }
 
 
 def environment() -> dict[str, Any]:
@@ -60,49 +125,50 @@ def environment() -> dict[str, Any]:
     }
 
 
-def publish_run(
-    root: Path, run_id: str, /, *, staged: Path, card: Mapping[str, Any], predictions: pl.DataFrame
-) -> RunArtifacts:
-    """Move a staged run folder into place and make it the latest.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the artifacts.
-    run_id : str
-        Name of the run.
-    staged : Path
-        Folder beside the final one that holds the model.
-    card : mapping
-        The run card.
-    predictions : pl.DataFrame
-        The predictions file.
-    """
-    predictions.write_parquet(staged / PREDICTIONS_NAME)
-    (staged / CARD_NAME).write_text(json.dumps(card, indent=2, sort_keys=False, default=str) + "\n")
-    folder = root / "runs" / run_id
-    staged.rename(folder)
-    latest = RunArtifacts(run_id, folder, root / LATEST_PREDICTIONS, root / LATEST_CARD)
-    _replace(folder / PREDICTIONS_NAME, latest.predictions)
-    _replace(folder / CARD_NAME, latest.card)
-    return latest
-
-
-def read_card(root: Path, run_id: str, /) -> dict[str, Any]:
-    """Read the card of a run.
-
-    Raises
-    ------
-    DataError
-        There is no such run.
-    """
-    path = root / "runs" / run_id / CARD_NAME
-    if not path.exists():
-        raise DataError(f"there is no run {run_id} in {root}. See them: mmf runs list")
-    return json.loads(path.read_text())
-
-
 # ------------------------------------------------------------------------------------
+
+
+def _record(warehouse: Warehouse, run_id: str, result: RunResult, card: dict[str, Any]) -> None:
+    votes = result.selected.council.votes_.with_columns(run_id=pl.lit(run_id))
+    commit = warehouse.begin(f"votes of run {run_id}")
+    commit.write("council_votes", None, votes.select("run_id", pl.exclude("run_id")), start=0, stop=1)
+    commit.publish()
+    warehouse.save_run(
+        run_id,
+        kind="train",
+        status="finished",
+        table_state=card["table_state"],
+        config=card["config"],
+        card=card,
+    )
+
+
+def _council(result: RunResult) -> dict[str, Any]:
+    council = result.selected.council
+    return {
+        "columns": council.votes_.height,
+        "selected": len(council.selected_),
+        "lasso_alpha": council.lasso_alpha_,
+        "is_lasso_empty": bool(council.is_lasso_empty_),
+    }
+
+
+def _span(rows: Rows) -> dict[str, Any]:
+    first, last = (datetime.fromtimestamp(rows.open_time_ms[i] / 1000, UTC) for i in (0, -1))
+    return {"count": len(rows), "first": f"{first:%Y-%m-%d %H:%M}", "last": f"{last:%Y-%m-%d %H:%M}"}
+
+
+def _rows_hash(rows: Rows) -> str:
+    arrays = (rows.open_time_ms, rows.x, rows.label)
+    names = (name.encode() for name in rows.columns)
+    return _hash([*names, *(np.ascontiguousarray(array).tobytes() for array in arrays)])
+
+
+def _hash(parts: Iterable[bytes]) -> str:
+    digest = sha256()
+    for part in parts:
+        digest.update(part + b"\0")
+    return digest.hexdigest()
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ import polars as pl
 
 from mmf.bars import DAY_MS, Series
 from mmf.errors import DataError
-from mmf.features.lags import LAGS, lagged
+from mmf.features.lags import LAGS, lag_columns, lagged
 from mmf.labels import LabelConfig, make_labels
 from mmf.pipeline.tables import stored_bars
 from mmf.rows import PHYSICS_TRIO, Rows
@@ -85,7 +85,7 @@ def load_dataset(
             f"{series} leaves {table.height} rows after the first {FIRST_ROW}, and training needs {MIN_ROWS}. "
             "Bring in more bars (mmf ingest) or ask for more --days."
         )
-    columns = tuple(name for name in features.columns if name not in _NOT_FEATURES)
+    columns = lag_columns(base_columns, lags)
     is_warm = table["is_warm"] & table["is_warm_at_lag"].fill_null(value=False)
     return Dataset(
         series=series,
@@ -103,8 +103,6 @@ def load_dataset(
 
 
 # ------------------------------------------------------------------------------------
-
-_NOT_FEATURES = {"open_time", "missing_bars", "is_warm", "is_warm_at_lag"}
 
 
 def _require_trio(base_columns: tuple[str, ...], series: Series) -> None:
@@ -124,10 +122,11 @@ def _features(
             f"S{snapshot.id} holds no {version} of {series}. Build it with: mmf features build {series} "
             f"--set {version.partition('@')[0]}"
         )
-    scan = snapshot.scan("features", key, version=version)
-    book = scan.select("open_time", "missing_bars", "is_warm", is_warm_at_lag=pl.col("is_warm").shift(max(lags)))
-    wide = lagged(scan, base_columns, lags=lags)
-    return pl.concat([book.collect(), wide.collect().drop("open_time", strict=False)], how="horizontal")
+    scan = snapshot.scan("features", key, version=version).with_columns(
+        is_warm_at_lag=pl.col("is_warm").shift(max(lags))
+    )
+    wanted = ("open_time", *lag_columns(base_columns, lags), "is_warm", "is_warm_at_lag")
+    return lagged(scan, base_columns, lags=lags).select(wanted).collect()
 
 
 def _labelled(bars: pl.DataFrame, features: pl.DataFrame, series: Series, label: LabelConfig) -> pl.DataFrame:

@@ -1,24 +1,20 @@
-"""One run: rows of a table state, council, experts under the gate, honest scores, artifacts."""
+"""One run: rows of a table state, council, experts under the gate, honest scores."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-import numpy as np
 import polars as pl
 
 from mmf.alpha_council import AlphaCouncil
-from mmf.bars import Series
-from mmf.evaluation.baselines import VolatilityBaseline
+from mmf.evaluation.baselines import BASELINES
 from mmf.evaluation.scores import Scores, choose_threshold, evaluate
-from mmf.experts import default_experts
+from mmf.experts.registry import build_experts
 from mmf.gate import GatingNetwork
 from mmf.impute import MedianImputer
-from mmf.pipeline.artifacts import RunArtifacts, save_artifacts
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.dataset import Dataset, load_dataset
 from mmf.pipeline.state import TableState
-from mmf.rows import PHYSICS_TRIO, Rows, TrainingRows
+from mmf.rows import Rows, TrainingRows
 from mmf.scheduler import Recommendation, market_state, recommend
 from mmf.splits import Split, chronological_split
 from mmf.trader import MoneyMachineTrader
@@ -36,6 +32,11 @@ class Prepared:
     split: Split
     training: TrainingRows
     judged: Rows
+
+    @property
+    def n_purged(self) -> int:
+        """Rows between the two whose labels reach across the cut."""
+        return len(self.dataset.rows) - len(self.training) - len(self.judged)
 
 
 @dataclass(frozen=True)
@@ -57,21 +58,22 @@ class Trained:
 
 @dataclass(frozen=True)
 class Judged:
-    """Stage 4: scores on the judged rows, which no fit has seen.
+    """Stage 4: what the model says about rows that no fit has seen, and how that compares with their labels.
 
     Attributes
     ----------
     predictions : pl.DataFrame
-        One row per out-of-sample bar, the newest unlabelled ones included: open_time, close, label, probability, and
-        probability and gate weight of each expert.
+        One row per out-of-sample bar, the newest ones without a label included: open_time, close, label, probability,
+        then probability and gate weight of each expert.
     scores : mapping of str to Scores
-        `mixture`, each expert alone, and `volatility only`.
+        `mixture`, each expert alone, then the baselines; of the same rows, those that have a label.
+    telemetry : mapping of str to float
+        `share_<expert>`: mean gate weight over these rows.
     """
 
     predictions: pl.DataFrame
     scores: Mapping[str, Scores]
     telemetry: Mapping[str, float]
-    base_rate: float
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,6 @@ class RunResult:
     selected: Selected
     trained: Trained
     judged: Judged
-    artifacts: RunArtifacts
 
 
 def train(
@@ -92,7 +93,6 @@ def train(
     config: TrainConfig,
     /,
     *,
-    artifacts: Path,
     on_stage: Callable[[object], None] = lambda _: None,
     on_progress: OnProgress = lambda *_: None,
 ) -> RunResult:
@@ -101,13 +101,11 @@ def train(
     Parameters
     ----------
     warehouse : Warehouse
-        Where the table state lies; votes and the run are recorded there.
+        Where the table state lies.
     state : TableState
         Series, feature version and snapshot to read.
     config : TrainConfig
         What to do.
-    artifacts : Path
-        Folder for predictions, card and model.
     on_stage : callable
         Receives `Prepared`, `Selected`, `Trained` and `Judged` as each is reached.
     on_progress : callable(step, share)
@@ -120,16 +118,16 @@ def train(
     """
     prepared = prepare(warehouse, state, config)
     on_stage(prepared)
-    selected = select(prepared.training, config, on_progress=on_progress)
+    on_progress("alpha council", 0.0)
+    selected = select(prepared.training, config)
     on_stage(selected)
     recommendation = recommend(market_state(prepared.training))
     on_stage(recommendation)
     trained = fit(prepared.training, selected, config, recommendation, on_progress=on_progress)
     on_stage(trained)
-    judged = judge(prepared, selected, trained)
+    judged = judge(prepared, selected, trained, config)
     on_stage(judged)
-    saved = save_artifacts(warehouse, artifacts, config, prepared, selected, trained, judged)
-    return RunResult(config, prepared, selected, trained, judged, saved)
+    return RunResult(config, prepared, selected, trained, judged)
 
 
 def prepare(warehouse: Warehouse, state: TableState, config: TrainConfig, /) -> Prepared:
@@ -148,13 +146,11 @@ def prepare(warehouse: Warehouse, state: TableState, config: TrainConfig, /) -> 
     return Prepared(state, dataset, split, split.training(dataset.rows), split.testing(dataset.rows))
 
 
-def select(training: TrainingRows, config: TrainConfig, /, *, on_progress: OnProgress = lambda *_: None) -> Selected:
+def select(training: TrainingRows, config: TrainConfig, /) -> Selected:
     """Let the Alpha Council choose columns from training rows only."""
-    on_progress("alpha council", 0.0)
+    imputer = MedianImputer().fit_rows(training)
     council = AlphaCouncil(top_ratio=config.top_ratio, max_features=config.max_features, seed=config.seed)
-    x = MedianImputer().fit(training.x).transform(training.x)
-    council.fit_rows(training, x)
-    on_progress("alpha council", 1.0)
+    council.fit_rows(replace(training, x=imputer.transform(training.x)))
     return Selected(council, council.selected_)
 
 
@@ -168,38 +164,36 @@ def fit(
     on_progress: OnProgress = lambda *_: None,
 ) -> Trained:
     """Fit the mixture with the effort recommended, on training rows only."""
-    trader = MoneyMachineTrader(experts=default_experts(seed=config.seed), gate=GatingNetwork(seed=config.seed))
+    trader = MoneyMachineTrader(experts=build_experts(), gate=GatingNetwork(), seed=config.seed)
     trader.fit(training.select(selected.columns), effort=recommendation.effort, progress=on_progress)
     threshold = choose_threshold(trader.oof_["probability"].to_numpy(), trader.oof_["label"].to_numpy())
     return Trained(recommendation, trader, threshold)
 
 
-def judge(prepared: Prepared, selected: Selected, trained: Trained, /) -> Judged:
-    """Score the mixture, each expert and the volatility-only baseline on the judged rows."""
-    names = trained.trader.expert_names
-    table = trained.trader.predict(prepared.judged.select(selected.columns))
-    bars = prepared.dataset.bars.select("open_time", "close")
-    label = pl.Series("label", prepared.judged.label).fill_nan(None)
-    predictions = table.join(bars, on="open_time", how="left", maintain_order="left").with_columns(label)
-    known = predictions.filter(pl.col("label").is_not_null())
-    truth = known["label"].to_numpy()
-    baseline = VolatilityBaseline().fit(prepared.training)
-    probabilities = {
-        "mixture": known["probability"].to_numpy(),
-        **{name: known[f"{name}_probability"].to_numpy() for name in names},
+def judge(prepared: Prepared, selected: Selected, trained: Trained, config: TrainConfig, /) -> Judged:
+    """Score the mixture, each expert and the baselines on the judged rows."""
+    rows, trader = prepared.judged.select(selected.columns), trained.trader
+    opinions = trader.predict(rows)
+    of_model = {"mixture": "probability"} | {name: f"{name}_probability" for name in trader.experts_}
+    probabilities = {name: opinions[column].to_numpy() for name, column in of_model.items()} | {
+        name.replace("_", " "): baseline(prepared.training, prepared.judged) for name, baseline in BASELINES.items()
     }
-    scores = {
-        name: evaluate(probability, truth, threshold=trained.threshold, horizon=config.label.horizon)
-        for name, probability in probabilities.items()
-    }
-    is_known = ~np.isnan(prepared.judged.label)
     return Judged(
-        predictions=predictions.select("open_time", "close", "label", "probability", pl.exclude(*_LEADING)),
-        scores=scores | {"volatility only": baseline_scores},
-        telemetry=trained.trader.telemetry(prepared.judged.select(selected.columns)),
+        predictions=_predictions(prepared, opinions),
+        scores={
+            name: evaluate(p, rows.label, threshold=trained.threshold, horizon=config.label.horizon)
+            for name, p in probabilities.items()
+        },
+        telemetry=trader.telemetry(rows),
     )
 
 
 # ------------------------------------------------------------------------------------
 
-_LEADING = ("open_time", "close", "label", "probability")
+
+def _predictions(prepared: Prepared, opinions: pl.DataFrame) -> pl.DataFrame:
+    label = pl.Series("label", prepared.judged.label).fill_nan(None)
+    close = prepared.dataset.bars.select("open_time", "close")
+    table = opinions.with_columns(label).join(close, on="open_time", how="left", maintain_order="left")
+    leading = ("open_time", "close", "label", "probability")
+    return table.select(*leading, pl.exclude(*leading))
