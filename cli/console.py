@@ -7,16 +7,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-results = Console(soft_wrap=False, highlight=False)
+_WIDTH_OF_A_FILE = 160  # where there is no terminal to ask
+results = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
 messages = Console(stderr=True, highlight=False)
+_INDENT = 2
 
 
 def say(text: str) -> None:
     """Print a line about what is going on."""
-    messages.print(text, markup=False)
+    messages.print(text, markup=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:
@@ -28,12 +31,14 @@ def print_table(
     rows: Iterable[Sequence[object]], columns: Sequence[str], *, title: str = "", right: Sequence[str] = ()
 ) -> None:
     """Print rows for a person; columns named in `right` are aligned as numbers."""
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    if title:
+        results.print(title, style="bold", markup=False)
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    results.print(table)
+    results.print(Padding(table, (0, 0, 0, _INDENT)))
 
 
 def print_facts(facts: Mapping[str, object], *, title: str = "") -> None:
@@ -42,7 +47,7 @@ def print_facts(facts: Mapping[str, object], *, title: str = "") -> None:
         results.print(title, style="bold", markup=False)
     width = max((len(name) for name in facts), default=0)
     for name, value in facts.items():
-        results.print(f"  {name:<{width}}  {_cell(value)}", markup=False)
+        results.print(f"{' ' * _INDENT}{name:<{width}}  {_cell(value)}", markup=False, soft_wrap=True)
 
 
 @contextmanager

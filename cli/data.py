@@ -1,6 +1,7 @@
 """`mmf data`: what the warehouse holds, and its housekeeping."""
 
 import re
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -56,7 +57,7 @@ def expire(
     with open_warehouse(warehouse, read_settings(config)) as opened:
         expired = opened.expire(_seconds(keep))
         collected = opened.collect()
-    facts = {**vars(expired), **vars(collected)}
+    facts = asdict(expired) | asdict(collected)
     print_json(facts) if json else print_facts(facts)
 
 

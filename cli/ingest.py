@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Bring bars in.", no_args_is_help=True)
 
+EdgeOption = Annotated[
+    Literal["planted", "none", "iid"], typer.Option(help="What can be learnt: see docs/simulated_market.md.")
+]
+
+_COUNTS = ("rows", "added", "revised", "unchanged", "forming", "repeated", "quarantined")
+_ALWAYS_SHOWN = ("rows", "added", "unchanged")
 _N_SHOWN = 10
 
 
@@ -42,7 +48,9 @@ def files(
     columns: Annotated[
         list[str] | None, typer.Option("--column", help="Their name = ours, such as --column 'vol=volume'.")
     ] = None,
-    time_unit: Annotated[str | None, typer.Option(help="s, ms, us or ns, where it cannot be told.")] = None,
+    time_unit: Annotated[
+        Literal["s", "ms", "us", "ns"] | None, typer.Option(help="Unit of the times, where it cannot be told.")
+    ] = None,
     header: Annotated[
         bool | None, typer.Option(help="Whether CSV files have a header, where it cannot be told.")
     ] = None,
@@ -56,12 +64,13 @@ def files(
     What the file name tells (bybit_linear_BTCUSDT_60m.parquet, BTCUSDT-1h-2024-10-28.zip) need not be given. Every bar
     is checked; bad rows are quarantined and shown. Files that overlap merge; a second run changes nothing.
     """
-    from mmf.markets.files import FileFormat, FileSource, expand_paths
+    from mmf.markets.file_tables import list_files
+    from mmf.markets.files import FileFormat, FileSource
 
     settings = read_settings(config)
     file_format = FileFormat(columns=_column_map(columns), time_unit=time_unit, has_header=header)
     by_series: dict[Series, list[Path]] = {}
-    for path in expand_paths(paths):
+    for path in list_files(paths):
         given = {"exchange": exchange, "category": category, "symbol": symbol, "interval": interval}
         by_series.setdefault(_series_of(path, given, settings), []).append(path)
     sources = {
@@ -81,7 +90,7 @@ def simulated(
     start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day, UTC.")] = datetime(2022, 1, 1),
     bars: Annotated[int, typer.Option(min=1, help="Bars of each symbol.")] = 17_520,
     seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 7,
-    edge: Annotated[str, typer.Option(help="planted, none or iid: see docs/simulated_market.md.")] = "planted",
+    edge: EdgeOption = "planted",
     strength: Annotated[float, typer.Option(help="Bayes AUC of the planted edge.")] = 0.70,
     warehouse: WarehouseOption = None,
     config: ConfigOption = None,
@@ -97,7 +106,7 @@ def simulated(
         interval=_interval_name(interval or "60"),
         start_ms=int(start.replace(tzinfo=UTC).timestamp()) * 1000,
         n_bars=bars,
-        edge=edge,  # type: ignore[arg-type]
+        edge=edge,
         strength=strength,
     )
     with open_warehouse(warehouse, settings, create=True) as opened:
@@ -112,8 +121,8 @@ def ingest_simulated(warehouse: "Warehouse", market: "MarketConfig", /) -> "list
 
     simulated_market = SimulatedMarket(market)
     if (bayes_auc := simulated_market.bayes_auc) is not None:
-        say(f"The simulated market holds a planted edge: nobody can beat an AUC of {bayes_auc:.3f} on its label.")
-    source = SimulatedSource(simulated_market)
+        say(f"The simulated market holds a planted edge: in the long run no model beats an AUC of {bayes_auc:.3f}.")
+    source = SimulatedSource(market)
     series = [Series("simulated", "linear", symbol, market.interval) for symbol in market.symbols]
     return [ingest_shown(warehouse, source, one, n_batches=1) for one in series]
 
@@ -132,7 +141,7 @@ def show_reports(reports: "list[IngestReport]", /, *, json: bool) -> None:
     if json:
         print_json([_as_dict(report) for report in reports])
         return
-    counts = ("rows", "added", "revised", "unchanged", "forming", "repeated", "quarantined")
+    counts = [name for name in _COUNTS if name in _ALWAYS_SHOWN or any(getattr(r, f"n_{name}") for r in reports)]
     rows = [(r.series, *(getattr(r, f"n_{name}") for name in counts), f"S{r.snapshot}") for r in reports]
     print_table(rows, ("series", *counts, "snapshot"), right=counts)
     for report in reports:

@@ -9,6 +9,7 @@ from cli.console import print_facts, print_table, results
 if TYPE_CHECKING:
     import numpy as np
 
+    from mmf.evaluation.scores import Scores
     from mmf.pipeline.artifacts import RunArtifacts
     from mmf.pipeline.train import Judged, Prepared, Selected, Trained
     from mmf.scheduler import Recommendation
@@ -51,7 +52,7 @@ def show_prepared(prepared: "Prepared") -> None:
         "table state": prepared.state,
         "rows": f"{len(dataset.rows):,}  {_span(dataset.rows.open_time_ms)}",
         "training rows": f"{len(training):,}  {_span(training.open_time_ms)}",
-        "judged rows": f"{len(judged):,}  {_span(judged.open_time_ms)}",
+        "judged rows": f"{len(judged):,}  {_span(judged.open_time_ms)}, {prepared.n_unlabelled} not labelled yet",
         "purged between": f"{prepared.n_purged:,} rows whose labels reach across the cut",
         "missing bars": dataset.n_missing_bars,
     }
@@ -73,7 +74,7 @@ def show_selected(selected: "Selected") -> None:
     )
     ranks = {"linear": "linear_rank", "forest": "forest_rank", "mutual information": "mutual_rank"}
     top = votes.filter("is_selected").head(_N_TOP).select("column", *ranks.values())
-    print_table(top.rows(), ("  best by mean rank", *ranks), right=tuple(ranks))
+    print_table(top.rows(), ("best by mean rank", *ranks), right=tuple(ranks))
 
 
 def show_recommendation(recommendation: "Recommendation") -> None:
@@ -112,8 +113,8 @@ def show_scores(scores: Mapping[str, Mapping[str, Any]]) -> None:
         }
     )
     columns = ("precision", "recall", "pr_auc", "brier", "roc_auc")
-    rows = [(f"  {name}", *(values[column] for column in columns)) for name, values in scores.items()]
-    heads = ("  model", "precision", "recall", "PR-AUC", "Brier", "ROC-AUC")
+    rows = [(name, *(values[column] for column in columns)) for name, values in scores.items()]
+    heads = ("model", "precision", "recall", "PR-AUC", "Brier", "ROC-AUC")
     print_table(rows, heads, right=heads[1:])
 
 
@@ -126,6 +127,16 @@ def show_artifacts(artifacts: "RunArtifacts") -> None:
             "all of it": f"{artifacts.folder}   (mmf runs show {artifacts.run_id})",
         },
         title="\nRun " + artifacts.run_id,
+    )
+
+
+def show_ceiling(ceiling: "Scores") -> None:
+    """Print what a perfect model of the simulated market would have scored."""
+    results.print(
+        f"\nThe simulated market knows the true probability of every label. "
+        f"On these judged rows the truth itself scores "
+        f"PR-AUC {ceiling.pr_auc:.3f}, Brier {ceiling.brier:.3f}, ROC-AUC {ceiling.roc_auc:.3f}.",
+        soft_wrap=True,
     )
 
 

@@ -37,19 +37,23 @@ def sql(
 
     For example: mmf sql "select symbol, interval, count(*) from bars group by all"
     """
+    from mmf.features.lags import LAGS
     from warehouse import query as warehouse_query
+    from warehouse.export import export as write_export
 
     if list_inspections:
         print_table(warehouse_query.inspections().items(), ("name", "what it shows"))
         return
     if query is None and export is None:
         raise CallError('say what to ask: mmf sql "select ...", mmf sql NAME, mmf sql --list or mmf sql --export FILE')
-    with open_warehouse(warehouse, read_settings(config)) as opened, opened.pin(as_of) as snapshot:
+    settings = read_settings(config)
+    lags = tuple(settings.pick("features.lags", None, LAGS))
+    with open_warehouse(warehouse, settings) as opened, opened.pin(as_of) as snapshot:
         if export is not None:
-            warehouse_query.export(snapshot, export)
-            say(f"{export} holds views of S{snapshot.id}. Open it with any DuckDB client.")
+            tag = write_export(snapshot, export, tag=opened.tag, lags=lags)
+            say(f"{export} holds views of S{snapshot.id}, kept by the tag {tag}. Open it with any DuckDB client.")
         if query is not None:
-            with warehouse_query.connect(snapshot) as connection:
+            with warehouse_query.connect(snapshot, lags=lags) as connection:
                 _answer(connection, _text_of(query), output_format, output)
 
 

@@ -8,7 +8,7 @@ import typer
 from cli import report
 from cli.console import print_json, progress_bar, say
 from cli.features import build_shown
-from cli.ingest import ingest_simulated
+from cli.ingest import EdgeOption, ingest_simulated
 from cli.options import (
     ArtifactsOption,
     CategoryOption,
@@ -25,20 +25,22 @@ from cli.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from mmf.bars import Series
+    from mmf.markets.simulated import MarketConfig
     from mmf.pipeline.config import TrainConfig
     from mmf.pipeline.state import TableState
+    from mmf.pipeline.train import RunResult
     from warehouse import Warehouse
 
 DaysOption = Annotated[int | None, typer.Option(help="Days of bars to learn from and judge on [default: 730].")]
 SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same result [default: 0].")]
-_DEMO_DAYS = 240
+_DEMO_DAYS = 540
 _LEAD_BARS = 5_120
 
 
 def demo(
     *,
     days: Annotated[int, typer.Option(min=100, help="Days of hourly bars to learn from and judge on.")] = _DEMO_DAYS,
-    edge: Annotated[str, typer.Option(help="planted, none or iid: see docs/simulated_market.md.")] = "planted",
+    edge: EdgeOption = "planted",
     strength: Annotated[float, typer.Option(help="Bayes AUC of the planted edge.")] = 0.70,
     seed: SeedOption = None,
     warehouse: WarehouseOption = None,
@@ -51,13 +53,15 @@ def demo(
     from mmf.markets.simulated import MarketConfig
 
     settings = read_settings(config)
-    market = MarketConfig(n_bars=days * 24 + _LEAD_BARS, edge=edge, strength=strength)  # type: ignore[arg-type]
+    market = MarketConfig(n_bars=days * 24 + _LEAD_BARS, edge=edge, strength=strength)
     with open_warehouse(warehouse, settings, create=True) as opened:
         ingest_simulated(opened, market)
         series = Series("simulated", "linear", market.symbols[0], market.interval)
-        _build_and_train(
+        result = _build_and_train(
             opened, series, _config(settings, days=days, seed=seed), artifacts_path(artifacts, settings), json=json
         )
+    if not json:
+        _show_ceiling(market, result)
 
 
 def run(
@@ -133,10 +137,12 @@ def _build_and_train(
     from mmf.pipeline.state import resolve_state
 
     built = build_shown(warehouse, series, config.feature_set)
-    _train(warehouse, resolve_state(warehouse, series, built.state), config, artifacts, json=json)
+    return _train(warehouse, resolve_state(warehouse, series, built.state), config, artifacts, json=json)
 
 
-def _train(warehouse: "Warehouse", state: "TableState", config: "TrainConfig", artifacts: Path, *, json: bool) -> None:
+def _train(
+    warehouse: "Warehouse", state: "TableState", config: "TrainConfig", artifacts: Path, *, json: bool
+) -> "RunResult":
     from mmf.pipeline.artifacts import save_run
     from mmf.pipeline.train import train as train_pipeline
 
@@ -154,3 +160,20 @@ def _train(warehouse: "Warehouse", state: "TableState", config: "TrainConfig", a
         print_json(saved.content)
     else:
         report.show_artifacts(saved)
+    return result
+
+
+def _show_ceiling(market: "MarketConfig", result: "RunResult") -> None:
+    """Print how the generator's own probabilities score on the judged rows: no model can be expected to do better."""
+    from mmf.evaluation.scores import evaluate
+    from mmf.markets.simulated import SimulatedMarket
+
+    truth = SimulatedMarket(market).truth(market.symbols[0])
+    rows = result.judged.predictions.join(truth.rename({"probability": "truth"}), on="open_time", how="left")
+    ceiling = evaluate(
+        rows["truth"].to_numpy(),
+        rows["label"].cast(float).fill_null(float("nan")).to_numpy(),
+        threshold=result.trained.threshold,
+        horizon=result.config.label.horizon,
+    )
+    report.show_ceiling(ceiling)

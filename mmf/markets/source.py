@@ -8,6 +8,8 @@ import polars as pl
 
 from mmf.bars import Series
 
+ALL_TIME = (0, 1 << 53)  # a range of open_time in ms that holds every bar
+
 
 @dataclass(frozen=True)
 class Batch:

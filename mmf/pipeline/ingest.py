@@ -16,7 +16,7 @@ from mmf.bars import (
     merge_bars,
 )
 from mmf.errors import DataError
-from mmf.markets.source import Batch, Source
+from mmf.markets.source import ALL_TIME, Batch, Source
 from mmf.pipeline.tables import LAYOUT, compact_bars
 from warehouse import Commit, DataFile, SeriesKey, Snapshot, Warehouse
 
@@ -57,7 +57,7 @@ def ingest(
     series: Series,
     /,
     *,
-    wanted: Sequence[tuple[int, int]] = (),
+    wanted: Sequence[tuple[int, int]] = (ALL_TIME,),
     on_batch: Callable[[Batch, IngestReport], None] | None = None,
 ) -> IngestReport:
     """Bring what a source has of one series into the table `bars`.
@@ -74,7 +74,7 @@ def ingest(
     series : Series
         The series to fill.
     wanted : sequence of (start_ms, stop_ms)
-        Half-open ranges asked of the source; a file answers all it holds.
+        Half-open ranges asked of the source, by default all it has; a file answers all it holds.
     on_batch : callable, optional
         Called after each commit, for progress.
 

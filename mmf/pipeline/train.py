@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
 
 from mmf.alpha_council import AlphaCouncil
@@ -16,7 +17,7 @@ from mmf.pipeline.dataset import Dataset, load_dataset
 from mmf.pipeline.state import TableState
 from mmf.rows import Rows, TrainingRows
 from mmf.scheduler import Recommendation, market_state, recommend
-from mmf.splits import Split, chronological_split
+from mmf.splits import chronological_split
 from mmf.trader import MoneyMachineTrader
 from warehouse import Warehouse
 
@@ -25,13 +26,25 @@ OnProgress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Stage 1: the rows of a table state, cut in time."""
+    """Stage 1: the rows of a table state, cut in time.
+
+    Attributes
+    ----------
+    training : TrainingRows
+        Rows whose labels are known before the first judged row.
+    judged : Rows
+        All later rows, the newest ones without a label included.
+    """
 
     state: TableState
     dataset: Dataset
-    split: Split
     training: TrainingRows
     judged: Rows
+
+    @property
+    def n_unlabelled(self) -> int:
+        """Judged rows whose horizon is not over, or whose label's bar is missing."""
+        return int(np.isnan(self.judged.label).sum())
 
     @property
     def n_purged(self) -> int:
@@ -143,7 +156,8 @@ def prepare(warehouse: Warehouse, state: TableState, config: TrainConfig, /) -> 
             days=config.days,
         )
     split = chronological_split(dataset.rows, test_share=config.test_share)
-    return Prepared(state, dataset, split, split.training(dataset.rows), split.testing(dataset.rows))
+    judged = dataset.rows.take(dataset.rows.open_time_ms >= split.test_start_ms)
+    return Prepared(state, dataset, split.training(dataset.rows), judged)
 
 
 def select(training: TrainingRows, config: TrainConfig, /) -> Selected:
