@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -77,5 +78,7 @@ def _cell(value: object) -> str:
             return f"{value:,}"
         case float():
             return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M}" if value.second == value.microsecond == 0 else f"{value:%Y-%m-%d %H:%M:%S}"
         case _:
             return str(value)

@@ -1,7 +1,6 @@
 """`mmf data`: what the warehouse holds, and its housekeeping."""
 
 import re
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -57,7 +56,13 @@ def expire(
     with open_warehouse(warehouse, read_settings(config)) as opened:
         expired = opened.expire(_seconds(keep))
         collected = opened.collect()
-    facts = asdict(expired) | asdict(collected)
+    facts = {
+        "snapshots expired": expired.n_snapshots,
+        "files left behind": expired.n_files,
+        "files deleted": collected.n_files,
+        "strays deleted": collected.n_strays,
+        "bytes freed": collected.n_bytes,
+    }
     print_json(facts) if json else print_facts(facts)
 
 

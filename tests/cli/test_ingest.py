@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.runner import Run
 from tests.pipeline.sources import walk
 
 NAMED = "bybit_linear_BTCUSDT_60m.parquet"

@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.runner import Run
 
 SECTIONS = (
     "[1] DATA",

@@ -1,0 +1,124 @@
+"""`just bench [NAME...]`: the table that the README quotes.
+
+Every row is a whole process beside a named baseline that runs in turn with it, so that the ratio holds when the
+machine's speed drifts. With $MMF_REAL_BARS the bars are real ones, else simulated.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks.processes import Cost, middle, run
+
+N_RUNS = 3
+MMF = str(Path(sys.executable).with_name("mmf"))
+ONE_MINUTE_FILE = "binance_spot_BTCUSDT_1m.parquet"
+SERIES = "binance:spot:BTCUSDT:1"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a command, its baseline, and the folder in which both begin."""
+
+    name: str
+    command: Sequence[str]
+    baseline_name: str
+    baseline: Sequence[str]
+    start_from: str = "bars"
+    is_cold: bool = False
+
+
+def python(code: str) -> list[str]:
+    """A process that runs a line of Python."""
+    return [sys.executable, "-c", code]
+
+
+ROWS = (
+    Row("help", [MMF, "--help"], "import typer, rich", python("import typer, rich.console, rich.table, rich.progress")),
+    Row(
+        "ingest 1.3 M bars",
+        [MMF, "ingest", "files", ONE_MINUTE_FILE],
+        "polars: read and write the file",
+        python(f"import polars as pl; pl.read_parquet('{ONE_MINUTE_FILE}').write_parquet('copy.parquet')"),
+    ),
+    Row(
+        "SQL: three columns of 1.3 M bars",
+        [MMF, "sql", "select avg(close), max(high), sum(volume) from bars"],
+        "polars: the same from one file",
+        python(
+            "import polars as pl; print(pl.scan_parquet('binance_spot_BTCUSDT_1m.parquet').select("
+            "pl.mean('close'), pl.max('high'), pl.sum('volume')).collect())"
+        ),
+        start_from="ingested",
+    ),
+    Row(
+        "features of 1.3 M bars",
+        [MMF, "features", "build", SERIES],
+        "pandas: means and deviations, W = 3 to 200",
+        python(
+            "import pandas as pd; f = pd.read_parquet('binance_spot_BTCUSDT_1m.parquet')\n"
+            "for w in (3, 5, 8, 13, 14, 21, 34, 55, 89, 144, 200):\n"
+            "    f[f'mean_{w}'] = f['close'].rolling(w).mean(); f[f'std_{w}'] = f['close'].rolling(w).std()\n"
+        ),
+        start_from="ingested",
+    ),
+    Row(
+        "demo, nothing compiled yet",
+        [MMF, "demo"],
+        "import torch, sklearn, numba",
+        python("import torch, sklearn, numba"),
+        is_cold=True,
+    ),
+)
+
+
+def main(names: Sequence[str]) -> None:
+    chosen = [row for row in ROWS if not names or any(name in row.name for name in names)]
+    with tempfile.TemporaryDirectory() as folder:
+        starts = prepare(Path(folder))
+        table = Table("what", "wall s", "CPU s", "peak MiB", "baseline", "wall s", "wall ratio", box=None)
+        for row in chosen:
+            ours, theirs = measure(row, starts[row.start_from], Path(folder))
+            figures = (f"{ours.wall_s:.2f}", f"{ours.cpu_s:.2f}", f"{ours.peak_mib:,.0f}")
+            table.add_row(
+                row.name, *figures, row.baseline_name, f"{theirs.wall_s:.2f}", f"{ours.wall_s / theirs.wall_s:.2f}"
+            )
+    Console(width=150).print(table)
+
+
+def prepare(folder: Path) -> dict[str, Path]:
+    """Folders to begin from: `bars` holds a file of 1m bars, `ingested` a warehouse with them too."""
+    bars, ingested = folder / "bars", folder / "ingested"
+    bars.mkdir()
+    if real := os.environ.get("MMF_REAL_BARS"):
+        shutil.copyfile(Path(real) / "klines" / ONE_MINUTE_FILE, bars / ONE_MINUTE_FILE)
+    else:
+        code = "from mmf.markets.simulated import *; SimulatedMarket(MarketConfig(interval='1', n_bars=1_306_000))"
+        run(python(f"{code}.bars('BTCUSDT').write_parquet('{ONE_MINUTE_FILE}')"), folder=bars)
+    shutil.copytree(bars, ingested)
+    run([MMF, "ingest", "files", ONE_MINUTE_FILE], folder=ingested)
+    return {"bars": bars, "ingested": ingested}
+
+
+def measure(row: Row, start: Path, folder: Path) -> tuple[Cost, Cost]:
+    """Medians of the command and of its baseline, run in turn from fresh copies of the folder."""
+    costs: tuple[list[Cost], list[Cost]] = ([], [])
+    for _ in range(N_RUNS):
+        for command, kept in zip((row.command, row.baseline), costs, strict=True):
+            scratch = folder / "scratch"
+            shutil.copytree(start, scratch)
+            os.environ["NUMBA_CACHE_DIR"] = str(scratch / "numba" if row.is_cold else folder / "numba")
+            kept.append(run(command, folder=scratch))
+            shutil.rmtree(scratch)
+    return middle(costs[0]), middle(costs[1])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
