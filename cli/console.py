@@ -39,7 +39,7 @@ def print_table(
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    results.print(Padding(table, (0, 0, 0, _INDENT)))
+    results.print(Padding(table, (0, 0, 0, _INDENT), expand=False))
 
 
 def print_facts(facts: Mapping[str, object], *, title: str = "") -> None:

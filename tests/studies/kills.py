@@ -22,7 +22,7 @@ def main(n_kills: str = "200", seed: str = "0") -> None:
             finish_and_compare(Path(folder) / "killed", Path(folder) / "fresh")
     outcome = (
         f"After each of {sum(reached.values())} kills the last snapshot read back whole: every file's sha256, every "
-        f"bar, every row. After every {KILLS_A_WAREHOUSE} the worker was let finish, and all bars and features equalled "
+        f"bar, every row. After each {KILLS_A_WAREHOUSE} the worker was let finish, and all bars and features equalled "
         "those of an undisturbed build to the last bit."
     )
     table = ["| the last snapshot held | kills |", "|---|---|"]

@@ -1,0 +1,1 @@
+"""Features: versioned, causal columns computed from the bars of one series."""
