@@ -86,7 +86,7 @@ class TrainingRows(Rows):
     LeakError
         A row's label is not known by then.
     DataError
-        A row has no label, or only one class is present.
+        A row has no label.
     """
 
     known_before_ms: int = 0

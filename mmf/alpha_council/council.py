@@ -1,0 +1,250 @@
+"""The Alpha Council as a scikit-learn selector."""
+
+import logging
+from collections.abc import Sequence
+from typing import Self
+
+import joblib
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.feature_selection import SelectorMixin
+from sklearn.model_selection import TimeSeriesSplit
+from sklearn.utils import ClassifierTags, Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from mmf.alpha_council.forest import forest_importance
+from mmf.alpha_council.linear import Fold, lasso
+from mmf.alpha_council.mutual_information import mutual_information
+from mmf.alpha_council.ranking import anova_f, standardise, votes_table
+from mmf.errors import CallError, DataError, LeakError
+from mmf.rows import PHYSICS_TRIO, TrainingRows
+from mmf.splits import time_folds
+
+logger = logging.getLogger(__name__)
+
+
+class AlphaCouncil(SelectorMixin, BaseEstimator):
+    """Select the columns that at least two of three voters rank in the top share.
+
+    Any single score has a blind spot: a Lasso sees straight lines only, a forest spreads the credit among copies of
+    one column, mutual information looks at one column at a time. So three of them rank every column, and a column
+    passes with two votes.
+
+    1. Linear: a Lasso whose penalty is chosen over time-ordered folds, ranked by the size of the coefficient of the
+       standardised column; coefficients of zero come after, by ANOVA F. Where the Lasso keeps nothing, F ranks all.
+    2. Forest: the mean decrease in impurity over a random forest.
+    3. Mutual information: the nearest-neighbour estimate.
+
+    Equal scores go by the higher F, then by the name. The result depends neither on the order of the columns nor on
+    the number of threads.
+
+    Parameters
+    ----------
+    top_ratio : float
+        Share of the columns that each voter votes for.
+    max_features : int, optional
+        Length of an elite list: of the columns that pass, those of the best mean rank; `always_keep` counts towards
+        it and never loses its place.
+    always_keep : sequence of str
+        Columns that are selected whatever the votes.
+    n_folds : int
+        Time-ordered folds over which the Lasso's penalty is chosen.
+    n_estimators : int
+        Trees of the forest.
+    max_depth : int, optional
+        Depth of a tree; unlimited where not given.
+    n_neighbors : int
+        Neighbours of the mutual information estimate.
+    seed : int
+        Seed of the forest and of the noise that parts equal values.
+    n_jobs : int, optional
+        Threads; as many as there are processors where not given.
+
+    Attributes
+    ----------
+    votes_ : pl.DataFrame
+        One row for each column, best mean rank first: column, base, lag, score and rank of each voter
+        (`linear_score`, `linear_rank`, `forest_*`, `mutual_*`), anova_f, mean_rank, count_votes, is_kept, is_selected.
+    selected_ : tuple of str
+        The columns selected, best mean rank first.
+    columns_ : tuple of str
+        All columns in the order of the fit.
+    lasso_alpha_ : float
+        The penalty chosen.
+    is_lasso_empty_ : bool
+        Whether that penalty left every coefficient at zero.
+
+    Notes
+    -----
+    Votes equal those of scikit-learn's `LassoCV` and `mutual_info_classif`, and differ from those of its
+    `RandomForestClassifier` by no more than two such forests with different seeds differ.
+    """
+
+    def __init__(
+        self,
+        *,
+        top_ratio: float = 0.5,
+        max_features: int | None = None,
+        always_keep: Sequence[str] = PHYSICS_TRIO,
+        n_folds: int = 5,
+        n_estimators: int = 200,
+        max_depth: int | None = None,
+        n_neighbors: int = 3,
+        seed: int = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.top_ratio = top_ratio
+        self.max_features = max_features
+        self.always_keep = always_keep
+        self.n_folds = n_folds
+        self.n_estimators = n_estimators
+        self.max_depth = max_depth
+        self.n_neighbors = n_neighbors
+        self.seed = seed
+        self.n_jobs = n_jobs
+
+    def fit_rows(self, rows: TrainingRows, /) -> Self:
+        """Vote on training rows, with folds purged by the time at which their labels are known.
+
+        Parameters
+        ----------
+        rows : TrainingRows
+            n rows without undefined values (see `mmf.impute.MedianImputer`).
+
+        Raises
+        ------
+        LeakError
+            The rows were not admitted to training.
+        DataError
+            A value is undefined, a column of `always_keep` is absent, or one class is.
+        """
+        if not isinstance(rows, TrainingRows):
+            raise LeakError("the council may see training rows only. Use Split.training(rows).")
+        if n_undefined := int(np.count_nonzero(~np.isfinite(rows.x))):
+            raise DataError(f"{n_undefined} values to vote on are undefined. Impute first (mmf.impute.MedianImputer).")
+        return self.fit(rows.x, rows.label, columns=rows.columns, folds=time_folds(rows, self.n_folds))
+
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        columns: Sequence[str] | None = None,
+        folds: Sequence[Fold] | None = None,
+    ) -> Self:
+        """Vote on rows in time order.
+
+        Parameters
+        ----------
+        X : array or frame
+            (n, p) finite numbers, cast to float32.
+        y : array
+            (n,) of two classes; the higher counts as 1.
+        columns : sequence of str, optional
+            Names of the columns of an array; x0, x1, ... where not given.
+        folds : sequence of (train, valid), optional
+            Row indices; `TimeSeriesSplit(n_folds)` where not given, which purges nothing: use `fit_rows` or pass
+            folds where labels overlap.
+
+        Raises
+        ------
+        CallError
+            An option or the names of the columns are wrong.
+        DataError
+            A column of `always_keep` is absent, or there are not two classes.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=self.n_folds + 1)
+        self.columns_ = tuple(str(name) for name in self._names(columns))
+        self._check_options()
+        codes = _two_classes(y)
+        # voters see the columns in the order of their names, so that the order given cannot matter
+        order = np.argsort(np.array(self.columns_))
+        scores, f = self._scores(
+            np.asfortranarray(X[:, order]), codes, folds or [*TimeSeriesSplit(self.n_folds).split(X)]
+        )
+        self.votes_ = votes_table(
+            [self.columns_[j] for j in order],
+            scores,
+            f,
+            top_ratio=self.top_ratio,
+            max_features=self.max_features,
+            always_keep=self.always_keep,
+        )
+        self.selected_ = tuple(self.votes_.filter("is_selected")["column"])
+        return self
+
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> np.ndarray:
+        """Return the names of the columns that `transform` keeps, in its order (that of the fit)."""
+        check_is_fitted(self)
+        if input_features is None:
+            input_features = self.columns_
+        return super().get_feature_names_out(input_features)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn that a target is needed and has two classes."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.classifier_tags = ClassifierTags(multi_class=False)
+        return tags
+
+    def _get_support_mask(self) -> np.ndarray:
+        check_is_fitted(self)
+        return np.isin(self.columns_, self.selected_)
+
+    def _names(self, columns: Sequence[str] | None) -> Sequence[str]:
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = [f"x{j}" for j in range(self.n_features_in_)] if columns is None else columns
+        if len(set(names)) != self.n_features_in_ or len(names) != self.n_features_in_:
+            raise CallError(
+                f"{self.n_features_in_} columns came with {len(names)} names, {len(set(names))} of them different. "
+                "Give each column one name of its own."
+            )
+        return names
+
+    def _check_options(self) -> None:
+        if not 0 < self.top_ratio <= 1:
+            raise CallError(f"top_ratio {self.top_ratio} is not a share. Use a number above 0, at most 1.")
+        if self.max_features is not None and self.max_features < max(1, len(self.always_keep)):
+            raise CallError(
+                f"max_features {self.max_features} has no room for the {len(self.always_keep)} columns that are "
+                "always kept. Raise it."
+            )
+        if absent := [name for name in self.always_keep if name not in self.columns_]:
+            raise DataError(
+                f"column {absent[0]} is always kept, but is not among the {len(self.columns_)} columns given. "
+                "Build it with `mmf features build --set core`, or change always_keep."
+            )
+
+    def _scores(
+        self, X: np.ndarray, codes: np.ndarray, folds: Sequence[Fold]
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        n_threads = joblib.cpu_count() if self.n_jobs is None else joblib.effective_n_jobs(self.n_jobs)
+        Z = standardise(X)
+        coefficients, self.lasso_alpha_ = lasso(Z, codes, folds=folds, n_threads=n_threads)
+        self.is_lasso_empty_ = not coefficients.any()
+        if self.is_lasso_empty_:
+            logger.warning("the Lasso kept none of %d columns; its ranks are those of ANOVA F", X.shape[1])
+        forest = forest_importance(
+            X,
+            codes,
+            n_estimators=self.n_estimators,
+            max_depth=self.max_depth,
+            seed=self.seed,
+            n_threads=n_threads,
+        )
+        mutual = mutual_information(X, codes, n_neighbors=self.n_neighbors, seed=self.seed, n_threads=n_threads)
+        return {"linear": np.abs(coefficients), "forest": forest, "mutual": mutual}, anova_f(Z, codes)
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _two_classes(y: np.ndarray) -> np.ndarray:
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) != 2:
+        raise DataError(
+            f"the labels hold {len(classes)} classes, where the council needs two. "
+            "Check the hurdle of the labels and the days of the run."
+        )
+    return codes.astype(np.int64)
