@@ -92,6 +92,10 @@ def simulated(
     seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 7,
     edge: EdgeOption = "planted",
     strength: Annotated[float, typer.Option(help="Bayes AUC of the planted edge.")] = 0.70,
+    horizon: Annotated[
+        int | None, typer.Option(help="Bars that the label of the edge looks ahead [default: 36].")
+    ] = None,
+    hurdle: Annotated[float | None, typer.Option(help="Return that its label exceeds [default: 0.005].")] = None,
     warehouse: WarehouseOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -108,6 +112,8 @@ def simulated(
         n_bars=bars,
         edge=edge,
         strength=strength,
+        horizon=settings.pick("label.horizon", horizon, 36),
+        hurdle=settings.pick("label.hurdle", hurdle, 0.005),
     )
     with open_warehouse(warehouse, settings, create=True) as opened:
         reports = ingest_simulated(opened, market)
@@ -124,16 +130,24 @@ def ingest_simulated(warehouse: "Warehouse", market: "MarketConfig", /) -> "list
         say(f"The simulated market holds a planted edge: in the long run no model beats an AUC of {bayes_auc:.3f}.")
     source = SimulatedSource(market)
     series = [Series("simulated", "linear", symbol, market.interval) for symbol in market.symbols]
-    return [ingest_shown(warehouse, source, one, n_batches=1) for one in series]
+    return [ingest_shown(warehouse, source, one, n_batches=1, refuse_revisions=True) for one in series]
 
 
-def ingest_shown(warehouse: "Warehouse", source: "Source", series: "Series", /, *, n_batches: int) -> "IngestReport":
+def ingest_shown(
+    warehouse: "Warehouse", source: "Source", series: "Series", /, *, n_batches: int, refuse_revisions: bool = False
+) -> "IngestReport":
     """Ingest one series with progress."""
     from mmf.pipeline.ingest import ingest
 
     with progress_bar() as progress:
         task = progress.add_task(f"ingest {series}", total=n_batches)
-        return ingest(warehouse, source, series, on_batch=lambda *_: progress.advance(task))
+        return ingest(
+            warehouse,
+            source,
+            series,
+            refuse_revisions=refuse_revisions,
+            on_batch=lambda *_: progress.advance(task),
+        )
 
 
 def show_reports(reports: "list[IngestReport]", /, *, json: bool) -> None:

@@ -53,14 +53,19 @@ def demo(
     from mmf.markets.simulated import MarketConfig
 
     settings = read_settings(config)
-    market = MarketConfig(n_bars=days * 24 + _LEAD_BARS, edge=edge, strength=strength)
+    training = _config(settings, days=days, seed=seed)
+    market = MarketConfig(
+        n_bars=days * 24 + _LEAD_BARS,
+        edge=edge,
+        strength=strength,
+        horizon=training.label.horizon,
+        hurdle=training.label.hurdle,
+    )
     with open_warehouse(warehouse, settings, create=True) as opened:
         ingest_simulated(opened, market)
         series = Series("simulated", "linear", market.symbols[0], market.interval)
-        result = _build_and_train(
-            opened, series, _config(settings, days=days, seed=seed), artifacts_path(artifacts, settings), json=json
-        )
-    if not json:
+        result = _build_and_train(opened, series, training, artifacts_path(artifacts, settings), json=json)
+    if not json and training.label.kind == "hurdle":
         _show_ceiling(market, result)
 
 
@@ -133,7 +138,7 @@ def _config(settings: Settings, *, days: int | None, seed: int | None) -> "Train
 
 def _build_and_train(
     warehouse: "Warehouse", series: "Series", config: "TrainConfig", artifacts: Path, *, json: bool
-) -> None:
+) -> "RunResult":
     from mmf.pipeline.state import resolve_state
 
     built = build_shown(warehouse, series, config.feature_set)

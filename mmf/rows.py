@@ -67,9 +67,7 @@ class Rows:
             return self.x
         place = {name: i for i, name in enumerate(self.columns)}
         if absent := [name for name in columns if name not in place]:
-            raise DataError(
-                f"column {absent[0]!r} is not among the {len(self.columns)} columns of these rows."
-            )
+            raise DataError(f"column {absent[0]!r} is not among the {len(self.columns)} columns of these rows.")
         return self.x[:, [place[name] for name in columns]]
 
     def frame(self) -> pl.DataFrame:

@@ -20,9 +20,7 @@ FAR_FUTURE_MS = 4_102_444_800_000
 
 def bar_frame(*rows: tuple[int, float, float, float, float, float, float | None]) -> pl.DataFrame:
     """Rows of (hour, open, high, low, close, volume, turnover)."""
-    frame = pl.DataFrame(
-        rows, schema={"hour": pl.Int64} | dict.fromkeys(VALUE_COLUMNS, pl.Float64), orient="row"
-    )
+    frame = pl.DataFrame(rows, schema={"hour": pl.Int64} | dict.fromkeys(VALUE_COLUMNS, pl.Float64), orient="row")
     open_time = (pl.col("hour") * HOUR_MS).cast(BAR_SCHEMA["open_time"])
     return frame.select(open_time.alias("open_time"), *VALUE_COLUMNS)
 
@@ -30,9 +28,7 @@ def bar_frame(*rows: tuple[int, float, float, float, float, float, float | None]
 def stored_frame(bars: pl.DataFrame, *, source: str = "a", revision: int = 0) -> pl.DataFrame:
     ledger = (source, 0, revision)
     names = ("source", "fetched_at", "revision")
-    return bars.with_columns(
-        pl.lit(v).cast(STORED_SCHEMA[n]).alias(n) for n, v in zip(names, ledger, strict=True)
-    )
+    return bars.with_columns(pl.lit(v).cast(STORED_SCHEMA[n]).alias(n) for n, v in zip(names, ledger, strict=True))
 
 
 GOOD = (10, 100.0, 110.0, 90.0, 105.0, 7.0, 700.0)
@@ -137,18 +133,14 @@ def test_a_bar_is_closed_from_its_close_time_on(closed_before_ms: int, n_forming
 
 def test_repeated_rows_count_once_and_contradictions_are_quarantined() -> None:
     other = (10, 100.0, 111.0, 90.0, 105.0, 7.0, 700.0)
-    checked = check_bars(
-        bar_frame(GOOD, GOOD, other), interval=Interval("60"), closed_before_ms=FAR_FUTURE_MS
-    )
+    checked = check_bars(bar_frame(GOOD, GOOD, other), interval=Interval("60"), closed_before_ms=FAR_FUTURE_MS)
     assert checked.bars["high"].to_list() == [111.0]
     assert checked.n_repeated == 1
     assert checked.quarantined["reason"].str.contains("same open_time").to_list() == [True]
 
 
 def test_rows_that_the_reader_rejected_keep_their_reason() -> None:
-    rows = bar_frame(GOOD).with_columns(
-        pl.lit(41).alias("row"), pl.lit("'abc' is not a number").alias("reason")
-    )
+    rows = bar_frame(GOOD).with_columns(pl.lit(41).alias("row"), pl.lit("'abc' is not a number").alias("reason"))
     checked = check_bars(rows, interval=Interval("60"), closed_before_ms=FAR_FUTURE_MS)
     assert checked.quarantined.select("row", "reason").rows() == [(41, "'abc' is not a number")]
 
@@ -156,11 +148,7 @@ def test_rows_that_the_reader_rejected_keep_their_reason() -> None:
 _price = st.one_of(st.sampled_from([0.0, -1.0, float("nan"), float("inf"), None]), st.floats(1e-6, 1e6))
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 5), _price, _price, _price, _price, _price, _price), min_size=1, max_size=12
-    )
-)
+@given(st.lists(st.tuples(st.integers(0, 5), _price, _price, _price, _price, _price, _price), min_size=1, max_size=12))
 def test_every_row_is_accounted_for(rows: list[tuple]) -> None:
     checked = check_bars(bar_frame(*rows), interval=Interval("60"), closed_before_ms=3 * HOUR_MS)
     counted = checked.bars.height + checked.quarantined.height + checked.n_forming + checked.n_repeated
@@ -178,9 +166,7 @@ def test_merging_the_same_bars_changes_nothing() -> None:
 
 def test_other_numbers_for_a_bar_are_a_revision() -> None:
     stored = stored_frame(bar_frame(GOOD))
-    restated = stored_frame(
-        bar_frame((10, 100.0, 110.0, 90.0, 104.0, 7.0, 700.0), (11, *GOOD[1:])), source="b"
-    )
+    restated = stored_frame(bar_frame((10, 100.0, 110.0, 90.0, 104.0, 7.0, 700.0), (11, *GOOD[1:])), source="b")
     merged = merge_bars(stored, restated)
     assert (merged.n_added, merged.n_revised) == (1, 1)
     assert merged.superseded.equals(stored)

@@ -224,7 +224,7 @@ class AlphaCouncil(SelectorMixin, BaseEstimator):
         coefficients, self.lasso_alpha_ = lasso(Z, codes, folds=folds, n_threads=n_threads)
         self.is_lasso_empty_ = not coefficients.any()
         if self.is_lasso_empty_:
-            logger.warning("the Lasso kept none of %d columns; its ranks are those of ANOVA F", X.shape[1])
+            logger.info("the Lasso kept none of %d columns; its ranks are those of ANOVA F", X.shape[1])
         forest = forest_importance(
             X,
             codes,

@@ -27,6 +27,9 @@ class Batch:
         When the rows were read.
     closed_before_ms : int
         Bars that close after this instant are forming: the exchange's own time, or a file's modification time.
+    covered : tuple of (start_ms, stop_ms)
+        Half-open ranges of open_time for which the answer is complete: a slot in there without a row is absent at the
+        source.
     """
 
     series: Series
@@ -34,6 +37,7 @@ class Batch:
     source: str
     fetched_at_ms: int
     closed_before_ms: int
+    covered: tuple[tuple[int, int], ...] = ()
 
 
 class Source(Protocol):

@@ -58,6 +58,7 @@ def ingest(
     /,
     *,
     wanted: Sequence[tuple[int, int]] = (ALL_TIME,),
+    refuse_revisions: bool = False,
     on_batch: Callable[[Batch, IngestReport], None] | None = None,
 ) -> IngestReport:
     """Bring what a source has of one series into the table `bars`.
@@ -75,13 +76,16 @@ def ingest(
         The series to fill.
     wanted : sequence of (start_ms, stop_ms)
         Half-open ranges asked of the source, by default all it has; a file answers all it holds.
+    refuse_revisions : bool
+        Raise where the source has other numbers for a stored bar; for sources that cannot restate history.
     on_batch : callable, optional
         Called after each commit, for progress.
 
     Raises
     ------
     DataError
-        The source answered rows and not one of them was a good bar: most likely the wrong interval or file.
+        The source answered rows and not one of them was a good bar: most likely the wrong interval or file. Or it
+        has other numbers for stored bars and `refuse_revisions` is set. The batch is not stored then.
     """
     key = SeriesKey(*series.key)
     with warehouse.pin() as before:
@@ -91,7 +95,7 @@ def ingest(
         for batch in source.batches(series, wanted):
             checked = check_bars(batch.rows, interval=series.grid, closed_before_ms=batch.closed_before_ms)
             _refuse_if_nothing_is_good(checked, batch)
-            merged, report.snapshot = _commit_batch(warehouse, key, batch, checked)
+            merged, report.snapshot = _commit_batch(warehouse, key, batch, checked, refuse_revisions=refuse_revisions)
             _count(report, batch, checked, merged)
             bad.append(checked.quarantined.with_columns(pl.lit(batch.source).alias("source")))
             if on_batch is not None:
@@ -114,10 +118,17 @@ def _refuse_if_nothing_is_good(checked: Checked, batch: Batch) -> None:
         )
 
 
-def _commit_batch(warehouse: Warehouse, key: SeriesKey, batch: Batch, checked: Checked) -> tuple[Merge, int]:
+def _commit_batch(
+    warehouse: Warehouse, key: SeriesKey, batch: Batch, checked: Checked, *, refuse_revisions: bool
+) -> tuple[Merge, int]:
     commit = warehouse.begin(f"ingest {batch.series} from {batch.source}")
     with warehouse.pin() as snapshot:
         merged = _stage_bars(commit, snapshot, batch.series.grid, key, _with_ledger(checked.bars, batch))
+        if refuse_revisions and merged.n_revised:
+            raise DataError(
+                f"{batch.source} has other numbers for {merged.n_revised} of the stored bars of {batch.series}: it is "
+                "another market. Nothing was stored; use another --symbol or another --warehouse."
+            )
         superseded = merged.superseded.with_columns(superseded_at=_time(batch.fetched_at_ms))
         _stage_rows(commit, "revisions", key, superseded)
         bad = checked.quarantined.with_columns(source=pl.lit(batch.source))

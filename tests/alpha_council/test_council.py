@@ -76,7 +76,7 @@ def test_shuffled_labels_empty_the_lasso_and_f_ranks_in_its_place(caplog):
     X, y = market()
     shuffled = np.random.default_rng(3).permutation(y)
 
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         fitted = council().fit(X, shuffled, columns=NAMES)
 
     assert fitted.is_lasso_empty_

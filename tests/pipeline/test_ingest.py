@@ -72,6 +72,13 @@ def test_a_revised_bar_leaves_the_old_one_in_the_revisions(warehouse: Warehouse)
         assert stored_bars(snapshot, SERIES)["volume"][4] == walk(4, 1)["volume"][0]
 
 
+def test_a_source_that_cannot_restate_history_is_refused_where_it_does(warehouse: Warehouse) -> None:
+    ingest(warehouse, ListSource((walk(0, 10),)), SERIES)
+    with pytest.raises(DataError, match=r"other numbers for 5 of the stored bars.*another market"):
+        ingest(warehouse, ListSource((walk(5, 10, seed=2),)), SERIES, refuse_revisions=True)
+    assert stored(warehouse).select(*BAR_SCHEMA).equals(walk(0, 10))
+
+
 def test_only_the_open_chunk_lies_in_pieces(warehouse: Warehouse) -> None:
     ingest(warehouse, ListSource((walk(0, CHUNK_BARS + 600),)), SERIES)
     with warehouse.pin() as snapshot:
