@@ -1,0 +1,34 @@
+"""The experts there are, by name."""
+
+from collections.abc import Iterable
+
+from mmf.errors import CallError
+from mmf.experts.protocol import Expert
+from mmf.experts.range import RangeExpert
+from mmf.experts.stress import StressExpert
+from mmf.experts.trend import TrendExpert
+
+EXPERTS: dict[str, type[TrendExpert] | type[RangeExpert] | type[StressExpert]] = {
+    kind.name: kind for kind in (TrendExpert, RangeExpert, StressExpert)
+}
+
+
+def build_experts(names: Iterable[str] = tuple(EXPERTS), /) -> dict[str, Expert]:
+    """Return unfitted experts with their default parameters.
+
+    Raises
+    ------
+    CallError
+        A name is not in the registry.
+
+    Examples
+    --------
+    >>> build_experts(["range"])
+    {'range': RangeExpert()}
+    """
+    experts: dict[str, Expert] = {}
+    for name in names:
+        if name not in EXPERTS:
+            raise CallError(f"expert {name!r} is unknown. Use some of {', '.join(EXPERTS)}.")
+        experts[name] = EXPERTS[name]()
+    return experts
