@@ -89,6 +89,15 @@ def show_trained(trained: "Trained") -> None:
     """Print [4] SYSTEM VITAL SIGNS."""
     signs = trained.trader.vital_signs()
     print_facts({_SIGN_NAMES[name]: value for name, value in signs.items()}, title="\n[4] SYSTEM VITAL SIGNS")
+    if trained.trader.collapsed_on_ is not None:
+        results.print(
+            f"  The gate has collapsed: nearly all weight goes to {trained.trader.collapsed_on_}.", markup=False
+        )
+    if trained.trader.calibration_.is_flat:
+        results.print(
+            "  Out of fold the mixture did not rank the labels: its calibrated probabilities are nearly flat.",
+            markup=False,
+        )
 
 
 def show_judged(judged: "Judged") -> None:
@@ -113,7 +122,7 @@ def show_scores(scores: Mapping[str, Mapping[str, Any]]) -> None:
         }
     )
     columns = ("precision", "recall", "pr_auc", "brier", "roc_auc")
-    rows = [(name, *(values[column] for column in columns)) for name, values in scores.items()]
+    rows = [(name, *(_score(values[column]) for column in columns)) for name, values in scores.items()]
     heads = ("model", "precision", "recall", "PR-AUC", "Brier", "ROC-AUC")
     print_table(rows, heads, right=heads[1:])
 
@@ -133,9 +142,11 @@ def show_artifacts(artifacts: "RunArtifacts") -> None:
 def show_ceiling(ceiling: "Scores") -> None:
     """Print what a perfect model of the simulated market would have scored."""
     results.print(
-        f"\nThe simulated market knows the true probability of every label. "
-        f"On these judged rows the truth itself scores "
-        f"PR-AUC {ceiling.pr_auc:.3f}, Brier {ceiling.brier:.3f}, ROC-AUC {ceiling.roc_auc:.3f}.",
+        "\nThe simulated market knows the true probability of every label. "
+        "On these judged rows the truth itself scores "
+        f"PR-AUC {ceiling.pr_auc:.3f}, Brier {ceiling.brier:.3f}, ROC-AUC {ceiling.roc_auc:.3f}. "
+        f"On about {ceiling.n_effective:.0f} independent rows luck moves such figures by more than models do:\n"
+        "another market (mmf ingest simulated --seed N), another result. See docs/simulated_market.md.",
         soft_wrap=True,
     )
 
@@ -155,6 +166,10 @@ def show_card(card: Mapping[str, Any]) -> None:
 def _span(open_time_ms: "np.ndarray") -> str:
     first, last = (datetime.fromtimestamp(open_time_ms[i] / 1000, UTC) for i in (0, -1))
     return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _linear(selected: "Selected") -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 DaysOption = Annotated[int | None, typer.Option(help="Days of bars to learn from and judge on [default: 730].")]
 SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same result [default: 0].")]
-_DEMO_DAYS = 540
+_DEMO_DAYS = 730
 _LEAD_BARS = 5_120
 
 

@@ -129,9 +129,11 @@ def environment() -> dict[str, Any]:
 
 
 def _record(warehouse: Warehouse, run_id: str, result: RunResult, card: dict[str, Any]) -> None:
-    votes = result.selected.council.votes_.with_columns(run_id=pl.lit(run_id))
+    votes = result.selected.council.votes_.select(
+        pl.lit(run_id).alias("run_id"), pl.col("column").alias("feature"), pl.exclude("column")
+    )
     commit = warehouse.begin(f"votes of run {run_id}")
-    commit.write("council_votes", None, votes.select("run_id", pl.exclude("run_id")), start=0, stop=1)
+    commit.write("council_votes", None, votes, start=0, stop=1)
     commit.publish()
     warehouse.save_run(
         run_id,

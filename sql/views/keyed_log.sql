@@ -1,0 +1,12 @@
+-- Rows of a table that grows by whole files of one series, such as revisions.
+-- grain: as written
+-- reads: Parquet files of the table $view
+-- parameters: $view, its quoted name; $files, a list of absolute paths
+create view $view as
+select *
+from read_parquet(
+    $files,
+    union_by_name = true,
+    hive_partitioning = true,
+    hive_types = { 'exchange': varchar, 'category': varchar, 'symbol': varchar, 'interval': varchar }
+)
