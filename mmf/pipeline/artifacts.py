@@ -58,7 +58,7 @@ def save_run(warehouse: Warehouse, result: RunResult, root: Path, /) -> RunArtif
     Parameters
     ----------
     warehouse : Warehouse
-        Receives the votes (table `council_votes`) and the card (`runs`).
+        Receives votes and predictions (tables `council_votes`, `predictions`) and the card (`runs`).
     result : RunResult
         What `mmf.pipeline.train.train` returned.
     root : Path
@@ -129,11 +129,13 @@ def environment() -> dict[str, Any]:
 
 
 def _record(warehouse: Warehouse, run_id: str, result: RunResult, card: dict[str, Any]) -> None:
-    votes = result.selected.council.votes_.select(
-        pl.lit(run_id).alias("run_id"), pl.col("column").alias("feature"), pl.exclude("column")
-    )
-    commit = warehouse.begin(f"votes of run {run_id}")
+    run = pl.lit(run_id).alias("run_id")
+    names = ("exchange", "category", "symbol", "interval")
+    key = [pl.lit(part).alias(name) for name, part in zip(names, result.prepared.state.series.key, strict=True)]
+    votes = result.selected.council.votes_.select(run, pl.col("column").alias("feature"), pl.exclude("column"))
+    commit = warehouse.begin(f"votes and predictions of run {run_id}")
     commit.write("council_votes", None, votes, start=0, stop=1)
+    commit.write("predictions", None, result.judged.predictions.select(run, *key, pl.all()), start=0, stop=1)
     commit.publish()
     warehouse.save_run(
         run_id,

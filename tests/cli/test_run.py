@@ -50,6 +50,8 @@ def test_the_same_demo_twice_gives_the_same_hashes(mmf: Run) -> None:
     assert first["run_id"] in listed
     assert second["run_id"] in listed
     assert "PR-AUC" in mmf("runs", "show", "latest")
+    stored = mmf("sql", "select count(*) from predictions group by run_id", "--format", "csv").splitlines()[1:]
+    assert stored == [str(first["rows"]["judged"]["count"])] * 2
     votes = mmf("sql", "select count(distinct run_id) as n, count(*) from council_votes", "--format", "csv")
     assert votes.splitlines()[1].startswith("2,")
 
