@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+import sql
 from tests.warehouse.frames import KEY, closes, publish_bars
 from warehouse import Warehouse
 from warehouse.catalog import CATALOG_NAME
@@ -101,6 +102,8 @@ def _as_somebody_else(work: Callable[[], None]) -> int:
     if os.getuid() != 0:
         work()
         return 0
+    if not all(folder.stat().st_mode & 0o001 for folder in Path(sql.__file__).parents):
+        pytest.skip("this code lies in a folder that other users may not enter")
     if (child := os.fork()) == 0:
         try:
             os.setgid(65534)
