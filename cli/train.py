@@ -148,19 +148,18 @@ def _build_and_train(
 def _train(
     warehouse: "Warehouse", state: "TableState", config: "TrainConfig", artifacts: Path, *, json: bool
 ) -> "RunResult":
-    from mmf.pipeline.artifacts import save_run
-    from mmf.pipeline.train import train as train_pipeline
+    from mmf.pipeline.run import run as run_pipeline
 
     with progress_bar() as progress:
         task = progress.add_task("training rows", total=1.0)
-        result = train_pipeline(
+        result, saved = run_pipeline(
             warehouse,
             state,
             config,
+            artifacts=artifacts,
             on_stage=(lambda _: None) if json else report.show_stage,
             on_progress=lambda step, share: progress.update(task, description=step, completed=share),
         )
-    saved = save_run(warehouse, result, artifacts)
     if json:
         print_json(saved.content)
     else:
@@ -178,7 +177,7 @@ def _show_ceiling(market: "MarketConfig", result: "RunResult") -> None:
     ceiling = evaluate(
         rows["truth"].to_numpy(),
         rows["label"].cast(float).fill_null(float("nan")).to_numpy(),
-        threshold=result.trained.threshold,
+        threshold=result.trained.thresholds["mixture"],
         horizon=result.config.label.horizon,
     )
     report.show_ceiling(ceiling)

@@ -317,6 +317,7 @@ def _first_fault(interval: Interval) -> pl.Expr:
     rules = [
         (pl.col("open_time").is_null(), "no open_time"),
         (offset != 0, f"open_time is not on the {interval.name} grid"),
+        (pl.col("open_time").dt.epoch("ms") < interval.anchor_ms, "open_time is before 1970"),
         *((~_is_number(name), f"{name} is not a finite number") for name in (*prices, "volume")),
         *((pl.col(name) <= 0, f"{name} is not positive") for name in prices),
         (pl.col("volume") < 0, "volume is negative"),

@@ -109,6 +109,7 @@ def test_a_good_bar_passes_untouched() -> None:
         ((10, 100.0, 110.0, 90.0, 105.0, None, None), "volume is not a finite number"),
         ((10, 100.0, 110.0, 90.0, 105.0, 1.0, float("nan")), "turnover is not a finite number"),
         ((10, 100.0, 110.0, 90.0, 105.0, 1.0, -2.0), "turnover is negative"),
+        ((-1, 100.0, 110.0, 90.0, 105.0, 1.0, None), "open_time is before 1970"),
         ((None, 100.0, 110.0, 90.0, 105.0, 1.0, None), "no open_time"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import Row
 from typing import NamedTuple
@@ -164,7 +164,8 @@ def resolve(database: Database, as_of: AsOf, /) -> SnapshotInfo:
     Parameters
     ----------
     as_of : None, int, str or datetime
-        The latest; a number; `S17`; the last one committed by a time with a zone.
+        The latest; a number; `S17`; the last one committed by a time with a zone, or by a text such as
+        `2024-05-01T12:00`, which is UTC where it names no zone.
 
     Raises
     ------
@@ -179,7 +180,7 @@ def resolve(database: Database, as_of: AsOf, /) -> SnapshotInfo:
         case datetime():
             return _kept(database, _by_time(database, as_of), f"the state as of {as_of.isoformat()}")
         case _:
-            return resolve(database, _number(as_of))
+            return resolve(database, _read(as_of))
 
 
 def list_snapshots(database: Database, /) -> list[SnapshotInfo]:
@@ -221,10 +222,17 @@ def _kept(database: Database, row: Row | None, what: str) -> SnapshotInfo:
     raise NotFoundError(f"{what} {reason}. The newest snapshots that can be read: {kept}.")
 
 
-def _number(text: str) -> int:
-    if not (match := re.fullmatch(r"[sS]?(\d{1,18})", text.strip())):
-        raise NotFoundError(f"{text!r} is not a snapshot. Write S and its number, such as S17.")
-    return int(match[1])
+def _read(text: str) -> int | datetime:
+    """A number such as `S17`, or a time in ISO form; one without a zone is UTC."""
+    if match := re.fullmatch(r"[sS]?(\d{1,18})", text.strip()):
+        return int(match[1])
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise NotFoundError(
+            f"{text!r} is no snapshot and no time. Write S and its number, such as S17, or 2024-05-01T12:00 (UTC)."
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _version_order(version: str) -> tuple[str, int]:

@@ -235,12 +235,13 @@ class SimulatedSource:
         if series != own:
             raise CallError(f"series {series} is not of this simulated market; expected one such as {own}.")
         bars = self.market.bars(series.symbol)
+        now_ms = time.time_ns() // 1_000_000
         end_ms = int(_open_times(config)[-1]) + series.grid.ms
         time_ms = pl.col("open_time").dt.epoch("ms")
         for start_ms, stop_ms in wanted:
             rows = bars.filter((time_ms >= start_ms) & (time_ms < stop_ms))
             if rows.height:
-                yield Batch(series, rows, "simulated", time.time_ns() // 1_000_000, end_ms)
+                yield Batch(series, rows, "simulated", now_ms, min(now_ms, end_ms))
 
 
 # ------------------------------------------------------------------------------------

@@ -69,7 +69,11 @@ def save_run(warehouse: Warehouse, result: RunResult, root: Path, /) -> RunArtif
     folder = root / "runs" / run_id
     staged = root / "runs" / f".{run_id}"
     staged.mkdir(parents=True)
-    extra = {"run_id": run_id, "threshold": result.trained.threshold, "definition_hash": card["definition_hash"]}
+    extra = {
+        "run_id": run_id,
+        "threshold": result.trained.thresholds["mixture"],
+        "definition_hash": card["definition_hash"],
+    }
     model_store.save(result.trained.trader, staged / "model", extra=extra)
     result.judged.predictions.write_parquet(staged / "predictions.parquet")
     (staged / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
@@ -104,7 +108,7 @@ def run_card(run_id: str, result: RunResult, /) -> dict[str, Any]:
         "vital_signs": result.trained.trader.vital_signs(),
         "telemetry": dict(result.judged.telemetry),
         "collapsed_on": result.trained.trader.collapsed_on_,
-        "threshold": result.trained.threshold,
+        "thresholds": dict(result.trained.thresholds),
         "scores": {name: scores.as_dict() for name, scores in result.judged.scores.items()},
         "hashes": {
             "training_rows": _rows_hash(prepared.training),

@@ -12,7 +12,7 @@ from mmf.bars import Interval, Series
 from mmf.features.build import Chunk, chunk_key, compute_chunk, content_hashes, plan_chunks
 from mmf.features.registry import FeatureSet
 from mmf.pipeline.tables import LAYOUT, stored_bars
-from warehouse import Commit, DataFile, SeriesKey, Warehouse
+from warehouse import Commit, DataFile, SeriesKey, Snapshot, Warehouse
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,44 @@ def build_features(
     return BuildReport(series, version, published, len(chunks), writer.n_computed, bars.height, len(features.columns))
 
 
+def stale_chunks(
+    warehouse: Warehouse, snapshot: Snapshot, series: Series, features: FeatureSet, version: str, /, *, start: int
+) -> int:
+    """Count the chunks whose stored rows are not what their bars give today.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Knows the hashes of every chunk that was ever finished.
+    snapshot : Snapshot
+        The state to check.
+    series : Series
+        Whose features.
+    features : FeatureSet
+        The definitions of that version.
+    version : str
+        Feature version, such as `core@v1`.
+    start : int
+        Bar number from which on rows matter.
+    """
+    key = SeriesKey(*series.key)
+    bars = stored_bars(snapshot, series)
+    n_stale = 0
+    for chunk in plan_chunks(bars["open_time"].to_physical().to_numpy(), series.grid):
+        first, stop = LAYOUT.chunk_range(chunk.number)
+        if stop <= start:
+            continue
+        content = chunk_key(features, series.grid, bars[chunk.read], n_own=chunk.own.stop - chunk.own.start)
+        expected = warehouse.finished_hashes(chunk_record(key, version, content))
+        n_stale += expected is None or expected != _stored_hashes(snapshot, key, version, first, stop)
+    return n_stale
+
+
+def chunk_record(key: SeriesKey, version: str, content_key: str, /) -> str:
+    """Name under which a finished chunk is recorded: equal bars of two series have one content key, but two files."""
+    return f"{version} {':'.join(key)} {content_key}"
+
+
 # ------------------------------------------------------------------------------------
 
 
@@ -107,8 +145,8 @@ class _ChunkWriter:
     def files_of(self, chunk: Chunk, bars: pl.DataFrame, *, is_open: bool) -> list[DataFile]:
         """Files of one chunk: finished earlier under the same key, or computed now."""
         read, n_own = bars[chunk.read], chunk.own.stop - chunk.own.start
-        digest = chunk_key(self.features, self.interval, read, n_own=n_own)
-        finished = self.warehouse.finished_chunk(digest)
+        recorded = chunk_record(self.key, self.version, chunk_key(self.features, self.interval, read, n_own=n_own))
+        finished = self.warehouse.finished_chunk(recorded)
         if finished is not None and (is_open or len(finished) == 1):
             return finished
         if finished is not None:  # closed since it was computed: one file takes the place of its pieces
@@ -117,7 +155,7 @@ class _ChunkWriter:
             self.n_computed += 1
             frame = compute_chunk(self.features, read, interval=self.interval, n_own=n_own)
         files = self._write(frame, chunk.number, is_open=is_open)
-        self.warehouse.finish_chunk(digest, files, hashes=content_hashes(frame))
+        self.warehouse.finish_chunk(recorded, files, hashes=content_hashes(frame))
         return files
 
     def _write(self, frame: pl.DataFrame, chunk: int, *, is_open: bool) -> list[DataFile]:
@@ -144,6 +182,12 @@ class _ChunkWriter:
             codec="features",
             content=content,
         )
+
+
+def _stored_hashes(snapshot: Snapshot, key: SeriesKey, version: str, start: int, stop: int) -> dict[str, str]:
+    if not snapshot.files("features", key, version=version, start=start, stop=stop):
+        return {}
+    return content_hashes(snapshot.scan("features", key, version=version, start=start, stop=stop).collect())
 
 
 def _digest(hashes: Mapping[str, str]) -> str:

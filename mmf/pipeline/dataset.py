@@ -13,7 +13,7 @@ from mmf.pipeline.tables import stored_bars
 from mmf.rows import PHYSICS_TRIO, Rows
 from warehouse import SeriesKey, Snapshot
 
-FIRST_ROW = 413  # two windows of 200 and the largest lag: before it most columns are null
+FIRST_DEFINED = 400  # two windows of 200; with the largest lag more, 413, the first row that most columns have
 MIN_ROWS = 2_000
 
 
@@ -77,14 +77,16 @@ def load_dataset(
         are left.
     """
     _require_trio(base_columns, series)
-    features = _features(snapshot, series, version, base_columns, lags)
-    table = _labelled(stored_bars(snapshot, series), features, series, label)
-    table = table.slice(_first_row(table, days))
-    if table.height < MIN_ROWS:
+    times = _stored_times(snapshot, series, version)
+    earliest = FIRST_DEFINED + max(lags)
+    first = _first_row(times, earliest, days)
+    if len(times) - first < MIN_ROWS:
         raise DataError(
-            f"{series} leaves {table.height} rows after the first {FIRST_ROW}, and training needs {MIN_ROWS}. "
-            "Bring in more bars (mmf ingest) or ask for more --days."
+            f"{series} leaves {max(0, len(times) - first)} rows after the first {earliest}, and training needs "
+            f"{MIN_ROWS}. Bring in more bars (mmf ingest) or ask for more --days."
         )
+    features = _features(snapshot, series, version, base_columns, lags, first=first)
+    table = _labelled(stored_bars(snapshot, series), features, series, label)
     columns = lag_columns(base_columns, lags)
     is_warm = table["is_warm"] & table["is_warm_at_lag"].fill_null(value=False)
     return Dataset(
@@ -113,20 +115,42 @@ def _require_trio(base_columns: tuple[str, ...], series: Series) -> None:
         )
 
 
-def _features(
-    snapshot: Snapshot, series: Series, version: str, base_columns: tuple[str, ...], lags: tuple[int, ...]
-) -> pl.DataFrame:
+def _stored_times(snapshot: Snapshot, series: Series, version: str) -> np.ndarray:
+    """(n,) open_time in ms of the stored feature rows."""
     key = SeriesKey(*series.key)
     if not snapshot.files("features", key, version=version):
         raise DataError(
             f"S{snapshot.id} holds no {version} of {series}. Build it with: mmf features build {series} "
             f"--set {version.partition('@')[0]}"
         )
-    scan = snapshot.scan("features", key, version=version).with_columns(
-        is_warm_at_lag=pl.col("is_warm").shift(max(lags))
-    )
+    scan = snapshot.scan("features", key, version=version)
+    return scan.select(pl.col("open_time").to_physical()).collect().to_series().to_numpy()
+
+
+def _first_row(times_ms: np.ndarray, earliest: int, days: int | None) -> int:
+    """Place of the first row that is read: late enough for most columns, and within the days asked for."""
+    if days is None:
+        return earliest
+    return max(earliest, int(np.searchsorted(times_ms, times_ms[-1] - days * DAY_MS, side="right")))
+
+
+def _features(
+    snapshot: Snapshot,
+    series: Series,
+    version: str,
+    base_columns: tuple[str, ...],
+    lags: tuple[int, ...],
+    *,
+    first: int,
+) -> pl.DataFrame:
+    """Rows from `first` on, with their lags.
+
+    Earlier rows are read only as far as the lags reach: a week of a long history costs a week.
+    """
+    scan = snapshot.scan("features", SeriesKey(*series.key), version=version).slice(first - max(lags))
+    with_warmth = scan.with_columns(is_warm_at_lag=pl.col("is_warm").shift(max(lags)))
     wanted = ("open_time", *lag_columns(base_columns, lags), "is_warm", "is_warm_at_lag")
-    return lagged(scan, base_columns, lags=lags).select(wanted).collect()
+    return lagged(with_warmth, base_columns, lags=lags).select(wanted).slice(max(lags)).collect()
 
 
 def _labelled(bars: pl.DataFrame, features: pl.DataFrame, series: Series, label: LabelConfig) -> pl.DataFrame:
@@ -134,14 +158,6 @@ def _labelled(bars: pl.DataFrame, features: pl.DataFrame, series: Series, label:
     close = bars.select("open_time", "close")
     table = features.join(labels, on="open_time", how="left", maintain_order="left")
     return table.join(close, on="open_time", how="left", maintain_order="left")
-
-
-def _first_row(table: pl.DataFrame, days: int | None) -> int:
-    if days is None or table.is_empty():
-        return FIRST_ROW
-    newest_ms = table["open_time"].to_physical()[-1]
-    within = int((table["open_time"].to_physical() <= newest_ms - days * DAY_MS).sum())
-    return max(FIRST_ROW, within)
 
 
 def _n_missing(table: pl.DataFrame, series: Series) -> int:

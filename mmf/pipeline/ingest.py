@@ -18,6 +18,7 @@ from mmf.bars import (
 from mmf.errors import DataError
 from mmf.markets.source import ALL_TIME, Batch, Source
 from mmf.pipeline.tables import LAYOUT, compact_bars
+from mmf.ranges import Ranges, cells, held_ranges, missing_slots, union
 from warehouse import Commit, DataFile, SeriesKey, Snapshot, Warehouse
 
 
@@ -133,9 +134,23 @@ def _commit_batch(
         _stage_rows(commit, "revisions", key, superseded)
         bad = checked.quarantined.with_columns(source=pl.lit(batch.source))
         _stage_rows(commit, "quarantine", key, _not_yet_stored(bad, snapshot, key))
+    for start, stop in _proven_absent(batch, merged):
+        commit.record(
+            "absences", series=key, start_bar=start, stop_bar=stop, source=batch.source, checked_at=batch.fetched_at_ms
+        )
     if not merged.changed.is_empty():
         commit.record("fetches", series=key, **_fetch_row(batch, checked, merged))
     return merged, commit.publish()
+
+
+def _proven_absent(batch: Batch, merged: Merge) -> Ranges:
+    """Bar numbers that the answer covers and that are neither stored nor among its rows, good or bad."""
+    if not batch.covered:
+        return []
+    grid = batch.series.grid
+    answered = batch.rows.filter(pl.col("open_time").is_not_null())
+    held = [held_ranges(_bar_numbers(bars, grid)) for bars in (merged.bars, answered)]
+    return missing_slots(cells(batch.covered, size=grid.ms, anchor=grid.anchor_ms), held=union(*held))
 
 
 def _stage_bars(commit: Commit, snapshot: Snapshot, grid: Interval, key: SeriesKey, incoming: pl.DataFrame) -> Merge:

@@ -14,7 +14,7 @@ from mmf.gate import GatingNetwork
 from mmf.impute import MedianImputer
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.dataset import Dataset, load_dataset
-from mmf.pipeline.state import TableState
+from mmf.pipeline.state import TableState, require_current
 from mmf.rows import Rows, TrainingRows
 from mmf.scheduler import Recommendation, market_state, recommend
 from mmf.splits import chronological_split
@@ -34,22 +34,20 @@ class Prepared:
         Rows whose labels are known before the first judged row.
     judged : Rows
         All later rows, the newest ones without a label included.
+    n_purged : int
+        Earlier rows left out because their labels reach into the judged rows.
     """
 
     state: TableState
     dataset: Dataset
     training: TrainingRows
     judged: Rows
+    n_purged: int
 
     @property
     def n_unlabelled(self) -> int:
         """Judged rows whose horizon is not over, or whose label's bar is missing."""
         return int(np.isnan(self.judged.label).sum())
-
-    @property
-    def n_purged(self) -> int:
-        """Rows between the two whose labels reach across the cut."""
-        return len(self.dataset.rows) - len(self.training) - len(self.judged)
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,18 @@ class Selected:
 
 @dataclass(frozen=True)
 class Trained:
-    """Stage 3: the scheduler's advice and the fitted mixture."""
+    """Stage 3: the scheduler's advice and the fitted mixture.
+
+    Attributes
+    ----------
+    thresholds : mapping of str to float
+        Probability above which a row is long, of the mixture and of each expert, each chosen by the same rule on its
+        own out-of-fold predictions of training rows.
+    """
 
     recommendation: Recommendation
     trader: MoneyMachineTrader
-    threshold: float
+    thresholds: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,13 @@ def train(
 
 
 def prepare(warehouse: Warehouse, state: TableState, config: TrainConfig, /) -> Prepared:
-    """Read the rows and cut them in time, purged by the label's horizon."""
+    """Read the rows and cut them in time, purged by the label's horizon.
+
+    Raises
+    ------
+    DataError
+        The features are older than the bars of their snapshot, or see `mmf.pipeline.dataset.load_dataset`.
+    """
     with warehouse.pin(state.snapshot) as snapshot:
         dataset = load_dataset(
             snapshot,
@@ -155,9 +166,11 @@ def prepare(warehouse: Warehouse, state: TableState, config: TrainConfig, /) -> 
             lags=config.lags,
             days=config.days,
         )
-    split = chronological_split(dataset.rows, test_share=config.test_share)
-    judged = dataset.rows.take(dataset.rows.open_time_ms >= split.test_start_ms)
-    return Prepared(state, dataset, split.training(dataset.rows), judged)
+        require_current(warehouse, snapshot, state, since_ms=int(dataset.rows.open_time_ms[0]))
+    rows, split = dataset.rows, chronological_split(dataset.rows, test_share=config.test_share)
+    is_judged = rows.open_time_ms >= split.test_start_ms
+    n_purged = int((~is_judged & ~np.isnan(rows.label)).sum()) - len(split.train)
+    return Prepared(state, dataset, split.training(rows), rows.take(is_judged), n_purged)
 
 
 def select(training: TrainingRows, config: TrainConfig, /) -> Selected:
@@ -180,26 +193,28 @@ def fit(
     """Fit the mixture with the effort recommended, on training rows only."""
     trader = MoneyMachineTrader(experts=build_experts(), gate=GatingNetwork(), seed=config.seed)
     trader.fit(training.select(selected.columns), effort=recommendation.effort, progress=on_progress)
-    threshold = choose_threshold(trader.oof_["probability"].to_numpy(), trader.oof_["label"].to_numpy())
-    return Trained(recommendation, trader, threshold)
+    label = trader.oof_["label"].to_numpy()
+    columns = {"mixture": "probability"} | {name: f"{name}_probability" for name in trader.experts_}
+    thresholds = {name: choose_threshold(trader.oof_[column].to_numpy(), label) for name, column in columns.items()}
+    return Trained(recommendation, trader, thresholds)
 
 
 def judge(prepared: Prepared, selected: Selected, trained: Trained, config: TrainConfig, /) -> Judged:
     """Score the mixture, each expert and the baselines on the judged rows."""
     rows, trader = prepared.judged.select(selected.columns), trained.trader
     opinions = trader.predict(rows)
-    of_model = {"mixture": "probability"} | {name: f"{name}_probability" for name in trader.experts_}
-    probabilities = {name: opinions[column].to_numpy() for name, column in of_model.items()} | {
-        name.replace("_", " "): baseline(prepared.training, prepared.judged) for name, baseline in BASELINES.items()
+    probabilities = {"mixture": opinions["probability"]} | {
+        name: opinions[f"{name}_probability"] for name in trader.experts_
     }
-    return Judged(
-        predictions=_predictions(prepared, opinions),
-        scores={
-            name: evaluate(p, rows.label, threshold=trained.threshold, horizon=config.label.horizon)
-            for name, p in probabilities.items()
-        },
-        telemetry=trader.telemetry(rows),
-    )
+    scores = {
+        name: evaluate(p.to_numpy(), rows.label, threshold=trained.thresholds[name], horizon=config.label.horizon)
+        for name, p in probabilities.items()
+    }
+    for name, baseline in BASELINES.items():
+        known, told = (baseline(prepared.training, part) for part in (prepared.training, prepared.judged))
+        threshold = choose_threshold(known, prepared.training.label)
+        scores[name.replace("_", " ")] = evaluate(told, rows.label, threshold=threshold, horizon=config.label.horizon)
+    return Judged(_predictions(prepared, opinions), scores, trader.telemetry(rows))
 
 
 # ------------------------------------------------------------------------------------

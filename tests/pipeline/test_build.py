@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from mmf.bars import CHUNK_BARS
+from mmf.bars import CHUNK_BARS, Series
 from mmf.errors import DataError
 from mmf.features.build import content_hashes
 from mmf.features.registry import feature_set
@@ -76,6 +76,19 @@ def test_an_interrupted_build_resumes(warehouse: Warehouse) -> None:
     with warehouse.pin() as snapshot:
         assert not snapshot.files("features", KEY, version="core@v1")  # no reader sees half a version
     assert build_features(warehouse, SERIES, CORE).n_computed == 1
+
+
+def test_series_with_the_same_bars_keep_files_of_their_own(warehouse: Warehouse) -> None:
+    twin = Series("simulated", "linear", "TWIN", "60")
+    build(warehouse, walk(0, 900))
+    ingest(warehouse, ListSource((walk(0, 900),)), twin)
+    report = build_features(warehouse, twin, CORE)
+    with warehouse.pin() as snapshot:
+        rows = [
+            sum(file.n_rows for file in snapshot.files("features", SeriesKey(*series.key), version=report.version))
+            for series in (SERIES, twin)
+        ]
+    assert rows == [900, 900]
 
 
 def test_without_bars_the_command_that_brings_them_is_named(warehouse: Warehouse) -> None:

@@ -33,6 +33,9 @@ def test_a_pinned_snapshot_does_not_see_what_comes_later(warehouse: Warehouse) -
         (START + timedelta(seconds=10), 1),
         (START + timedelta(seconds=29.9), 2),
         (datetime(2100, 1, 1, tzinfo=UTC), 3),
+        ("2023-11-14T22:13:31", 1),  # START is 22:13:20 UTC
+        ("2023-11-14 23:13:41+01:00", 2),
+        ("2023-11-15", 3),
     ],
 )
 def test_as_of_finds_a_snapshot(
@@ -52,8 +55,8 @@ def test_as_of_finds_a_snapshot(
     [
         (9, "S9 does not exist"),
         ("S9", "S9 does not exist"),
-        ("yesterday", "not a snapshot. Write S and its number"),
-        ("S1; drop table files", "not a snapshot"),
+        ("yesterday", "is no snapshot and no time. Write S and its number"),
+        ("S1; drop table files", "is no snapshot"),
         (START - timedelta(days=1), r"state as of .* does not exist. The newest snapshots .*S0 \(2023-11-14"),
         (datetime(2024, 1, 1), "has no time zone"),
     ],
