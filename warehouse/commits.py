@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -11,6 +12,7 @@ from warehouse.files import Codec, FileSystem, encode, write_durably
 from warehouse.names import checked_key, checked_table, checked_version, folder_of
 from warehouse.records import FETCH_FIELDS, insert_fetch
 from warehouse.tables import GRID_TABLES, DataFile, register_file, register_series, require_schema
+from warehouse.verdicts import ABSENCE_FIELDS, insert_absence
 
 
 class Commit:
@@ -49,7 +51,7 @@ class Commit:
         self._now_ms = now_ms
         self._added: dict[str, DataFile] = {}
         self._removed: dict[str, DataFile] = {}
-        self._fetches: list[dict[str, object]] = []
+        self._records: list[tuple[str, dict[str, object]]] = []
         self._is_published = False
 
     def write(
@@ -135,13 +137,13 @@ class Commit:
         ----------
         kind : str
             `fetches`, whose columns are series, source, fetched_at (UTC in ms), n_rows, n_added, n_revised,
-            n_unchanged, n_quarantined and n_forming.
+            n_unchanged, n_quarantined and n_forming; or `absences`, whose columns are series, start_bar, stop_bar,
+            source and checked_at (UTC in ms).
         """
-        if kind != "fetches" or set(row) != FETCH_FIELDS:
-            raise SchemaError(
-                f"cannot record {kind!r} with {sorted(row)}: expected 'fetches' with {sorted(FETCH_FIELDS)}."
-            )
-        self._fetches.append(row)
+        if kind not in _RECORDS or set(row) != _RECORDS[kind].fields:
+            expected = " or ".join(f"{name!r} with {sorted(known.fields)}" for name, known in _RECORDS.items())
+            raise SchemaError(f"cannot record {kind!r} with {sorted(row)}: expected {expected}.")
+        self._records.append((kind, row))
 
     def publish(self) -> int:
         """Make the staged changes the next snapshot and return its number.
@@ -158,8 +160,8 @@ class Commit:
             raise WarehouseError(f"the commit {self.message!r} was published already. Begin another.")
         with self._database.transaction():
             snapshot_id = self._publish_files()
-            for row in self._fetches:
-                insert_fetch(self._database, snapshot_id=snapshot_id, row=row)
+            for kind, row in self._records:
+                _RECORDS[kind].insert(self._database, snapshot_id=snapshot_id, row=row)
         self._is_published = True
         return snapshot_id
 
@@ -180,6 +182,17 @@ class Commit:
 
 
 # ------------------------------------------------------------------------------------
+
+
+class _Record(NamedTuple):
+    fields: set[str]
+    insert: Callable[..., None]
+
+
+_RECORDS = {
+    "fetches": _Record(FETCH_FIELDS, insert_fetch),
+    "absences": _Record(ABSENCE_FIELDS, insert_absence),
+}
 
 
 def _insert_snapshot(database: Database, message: str, now_ms: int) -> int:

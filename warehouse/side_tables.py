@@ -51,6 +51,66 @@ _RELATIONS: dict[str, tuple[str, dict[str, pl.DataType]]] = {
             ),
         },
     ),
+    "absence_ranges": (
+        """
+        select exchange, category, symbol, interval, start_bar, stop_bar, source, checked_at_ms, snapshot_id
+        from absences inner join series using (series_id)
+        where snapshot_id <= $id
+        order by exchange, category, symbol, interval, start_bar, absence_id
+        """,
+        {
+            **_KEY,
+            **dict.fromkeys(("start_bar", "stop_bar"), pl.Int64()),
+            "source": pl.String(),
+            "checked_at": _TIME,
+            "snapshot_id": pl.Int64(),
+        },
+    ),
+    # opinions are about the bars as they are now, and have no history
+    "verdict_ranges": (
+        """
+        select exchange, category, symbol, interval, start_bar, stop_bar, verdict, evidence, checked_at_ms
+        from verdicts inner join series using (series_id)
+        order by exchange, category, symbol, interval, start_bar
+        """,
+        {
+            **_KEY,
+            **dict.fromkeys(("start_bar", "stop_bar"), pl.Int64()),
+            **dict.fromkeys(("verdict", "evidence"), pl.String()),
+            "checked_at": _TIME,
+        },
+    ),
+    # what was seen before the next snapshot was committed was known in this one
+    "instruments": (
+        """
+        select
+            exchange, category, symbol, status, launch_ms, delisted_ms, funding_interval_min, seen_at_ms
+        from instruments
+        where not exists (
+            select 1 from snapshots where snapshot_id > $id and committed_at_ms <= instruments.seen_at_ms
+        )
+        order by exchange, category, symbol, seen_at_ms
+        """,
+        {
+            **dict.fromkeys(("exchange", "category", "symbol", "status"), pl.String()),
+            "launched_at": _TIME,
+            "delisted_at": _TIME,
+            "funding_interval_min": pl.Int64(),
+            "seen_at": _TIME,
+        },
+    ),
+    "aliases": (
+        """
+        select exchange, category, symbol, successor, kind, ratio, ended_ms, began_ms from aliases
+        order by exchange, category, symbol
+        """,
+        {
+            **dict.fromkeys(("exchange", "category", "symbol", "successor", "kind"), pl.String()),
+            "ratio": pl.Float64(),
+            "ended_at": _TIME,
+            "began_at": _TIME,
+        },
+    ),
     "runs": (
         """
         select run_id, kind, status, table_state, config, card, created_at_ms, updated_at_ms from runs

@@ -72,7 +72,7 @@ def test_a_database_of_another_program_is_not_touched(tmp_path: Path, read_only:
 def test_a_newer_schema_asks_for_a_newer_version(tmp_path: Path, read_only: bool | None) -> None:
     Warehouse.open(tmp_path, create=True).close()
     _run(tmp_path / CATALOG_NAME, "pragma user_version = 99")
-    with pytest.raises(CatalogError, match="schema 99, and this code knows 1 to 1"):
+    with pytest.raises(CatalogError, match="schema 99, and this code knows 1 to 2"):
         Warehouse.open(tmp_path, read_only=read_only)
 
 
@@ -96,11 +96,22 @@ def test_a_path_that_parquet_readers_misread_is_refused(tmp_path: Path, characte
         Warehouse.open(tmp_path / f"x{character}y", create=True)
 
 
-def test_a_migration_is_recorded_and_applied_once(tmp_path: Path) -> None:
+def test_migrations_are_recorded_and_applied_once(tmp_path: Path) -> None:
     for _ in range(2):
         with Warehouse.open(tmp_path, create=True) as warehouse:
             rows = warehouse.database.rows("select number, name from migrations")
-            assert [tuple(row) for row in rows] == [(1, "001_catalog")]
+            assert [tuple(row) for row in rows] == [(1, "001_catalog"), (2, "002_ledger")]
+
+
+def test_a_catalog_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    with Warehouse.open(tmp_path, create=True) as warehouse:
+        publish_bars(warehouse, 0, 2, price=3.0)
+    newer = ("absences", "verdicts", "instruments", "aliases")
+    back = ["delete from migrations where number = 2", "pragma user_version = 1"]
+    _run(tmp_path / CATALOG_NAME, *(f"drop table {name}" for name in newer), *back)
+    with Warehouse.open(tmp_path) as warehouse, warehouse.pin() as snapshot:
+        assert closes(snapshot) == [3.0, 3.0]
+        assert [row[0] for row in warehouse.database.rows("select count(*) from absences")] == [0]
 
 
 def test_every_error_is_of_one_family(tmp_path: Path) -> None:

@@ -15,6 +15,13 @@ from warehouse.query import connect, inspection, inspections
 RELATIONS = [
     "bars",
     "gaps",
+    "absences",
+    "verdicts",
+    "funding",
+    "instruments",
+    "aliases",
+    "universe",
+    "universe_at(now())",
     "intervals",
     "revisions",
     "quarantine",
@@ -222,10 +229,14 @@ def test_each_inspection_has_a_description_and_a_header() -> None:
         "council_votes",
         "coverage",
         "feature_statistics",
+        "fetches",
         "gaps",
+        "holes",
         "latest_bars",
+        "revisions",
         "runs",
         "snapshots",
+        "universe",
         "versions",
     ]
     for name, description in inspections().items():
