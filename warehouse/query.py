@@ -8,7 +8,7 @@ import polars as pl
 
 import sql
 from warehouse.errors import NotFoundError
-from warehouse.names import checked_set
+from warehouse.names import SeriesKey, checked_set
 from warehouse.side_tables import side_tables
 from warehouse.snapshots import Snapshot
 from warehouse.tables import DataFile, known_schema
@@ -100,9 +100,14 @@ def _description(text: str) -> str:
 
 
 def _create(connection: duckdb.DuckDBPyConnection, name: str, /, **placeholders: str) -> None:
+    connection.execute(_filled(name, **placeholders))
+
+
+def _filled(name: str, /, **placeholders: str) -> str:
+    """Return the text of a view with its placeholders filled in."""
     # the header names the placeholders too, and a value of several lines would run out of its comment
     text = "\n".join(line for line in sql.read(f"views/{name}").splitlines() if not line.startswith("--"))
-    connection.execute(Template(text).substitute(placeholders))
+    return Template(text).substitute(placeholders)
 
 
 def _create_table(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
@@ -133,21 +138,24 @@ def _create_features(
             columns=", ".join(map(_identifier, _columns(snapshot, version))),
             files=_paths(snapshot, snapshot.files("features", version=version)),
         )
-    newest = {version.partition("@")[0]: version for version in versions}  # ascending: the last one stands
-    for name in sorted({*map(checked_set, feature_sets), *newest}):
-        _create_set(connection, snapshot, name, newest.get(name), lags)
+    for name in sorted({*map(checked_set, feature_sets), *(version.partition("@")[0] for version in versions)}):
+        of_set = [version for version in versions if version.partition("@")[0] == name]
+        _create_set(connection, snapshot, name, of_set[::-1], lags)
 
 
 def _create_set(
-    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, name: str, newest: str | None, lags: Sequence[int]
+    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, name: str, versions: Sequence[str], lags: Sequence[int]
 ) -> None:
+    """Create the views of a set from those of its versions, newest first."""
     lagged = _identifier(f"{name}_lagged")
-    if newest is None:
+    if not versions:
         _create(connection, "empty/feature_set", view=_identifier(name))
         _create(connection, "empty/feature_set", view=lagged)
         return
-    _create(connection, "feature_set", view=_identifier(name), newest=_identifier(newest))
-    columns = [column for column, kind in _columns(snapshot, newest).items() if kind.is_float()]
+    parts = _newest_of_each_series(snapshot, versions)
+    _create(connection, "feature_set", view=_identifier(name), parts="\nunion all by name\n".join(parts.values()))
+    kinds = {column: kind for version in parts for column, kind in _columns(snapshot, version).items()}
+    columns = [column for column, kind in kinds.items() if kind.is_float()]
     expressions = [
         f"lag({_identifier(column)}, {int(lag)}) over earlier_bars as {_identifier(f'{column}_lag_{int(lag)}')}"
         for column in columns
@@ -160,6 +168,19 @@ def _create_set(
         base=_identifier(name),
         lags=", ".join(expressions) or "null as no_feature",
     )
+
+
+def _newest_of_each_series(snapshot: Snapshot, versions: Sequence[str]) -> dict[str, str]:
+    """Return a select for each version that is the newest one of some series: a build of one must not hide others."""
+    parts: dict[str, str] = {}
+    seen: set[SeriesKey] = set()
+    for version in versions:
+        own = [key for key in snapshot.keys("features", version=version) if key not in seen]
+        if own:
+            keys = ", ".join("(" + ", ".join(map(_literal, key)) + ")" for key in own)
+            parts[version] = _filled("feature_set_part", version=_identifier(version), series=keys)
+        seen.update(own)
+    return parts
 
 
 def _columns(snapshot: Snapshot, version: str) -> pl.Schema:

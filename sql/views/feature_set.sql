@@ -1,7 +1,6 @@
--- Base features of a set in its newest version that has rows in this snapshot.
+-- Base features of a set: each series in its newest version that has rows in this snapshot.
 -- grain: one bar of one series
--- reads: features.$newest
--- parameters: $view, its quoted name; $newest, the quoted name of the version's view
+-- reads: the views of the set's versions
+-- parameters: $view, its quoted name; $parts, a select a version, joined by name
 create view features.$view as
-select *
-from features.$newest
+$parts

@@ -156,6 +156,15 @@ def test_only_the_lags_that_are_asked_for_are_computed(warehouse: Warehouse) -> 
     assert "f_0" not in plan
 
 
+def test_a_build_of_one_series_does_not_hide_the_others(warehouse: Warehouse) -> None:
+    other = KEY._replace(symbol="ETHUSDT")
+    for version, key in (("core@v1", KEY), ("core@v1", other), ("core@v2", KEY)):
+        _publish_features(warehouse, range(5), version, key=key)
+    with warehouse.pin() as snapshot:
+        query = "select symbol, count(*) from features.core group by symbol order by symbol"
+        assert _ask(snapshot, query).rows() == [("BTCUSDT", 5), ("ETHUSDT", 5)]
+
+
 def test_a_set_is_its_newest_version_that_has_rows(warehouse: Warehouse) -> None:
     for version, n_rows in (("core@v1", 5), ("core@v2", 6), ("core@v10", 7), ("alt@v1", 3)):
         _publish_features(warehouse, range(n_rows), version)
