@@ -7,7 +7,7 @@ import numpy as np
 from mmf.bars import Series
 from mmf.markets.source import Batch, Source
 from mmf.pipeline.ingest import IngestReport, ingest
-from mmf.ranges import cells, count, held_ranges, instants, missing_slots, union
+from mmf.ranges import cells, held_ranges, instants, missing_slots, union
 from warehouse import SeriesKey, Warehouse
 from warehouse.verdicts import absences
 
@@ -51,7 +51,7 @@ def refresh(
     asked: tuple[int, int],
     /,
     *,
-    on_plan: Callable[[int], None] = lambda _: None,
+    on_plan: Callable[[list[tuple[int, int]]], None] = lambda _: None,
     on_batch: Callable[[Batch, IngestReport], None] | None = None,
 ) -> IngestReport:
     """Fetch what a series lacks in a range, and nothing else; interrupted, the next call fetches the rest.
@@ -67,12 +67,12 @@ def refresh(
     asked : (start_ms, stop_ms)
         Half-open range of open_time; the source clips it to the life of the instrument.
     on_plan : callable, optional
-        Receives the count of slots that will be asked for.
+        Receives the ranges of open_time that will be asked for.
     on_batch : callable, optional
         Called after each commit.
     """
     wanted = lacking(warehouse, series, asked)
-    on_plan(count(wanted) // series.grid.ms)
+    on_plan(wanted)
     return ingest(warehouse, source, series, wanted=wanted, on_batch=on_batch)
 
 

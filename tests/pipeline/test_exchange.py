@@ -1,0 +1,119 @@
+import polars as pl
+import pytest
+
+from mmf.bars import BAR_SCHEMA, Series
+from mmf.markets.bybit import BybitSource
+from mmf.markets.source import ALL_TIME
+from mmf.pipeline.doctor import examine, repair
+from mmf.pipeline.exchange import lacking, refresh
+from mmf.pipeline.tables import stored_bars
+from tests.exchange.faults import Faults
+from tests.exchange.server import LoopbackExchange, Market
+from tests.exchange.truth import JANUARY_2024_MS, walk_bars
+from warehouse import Warehouse
+from warehouse.verdicts import absences
+
+HOUR_MS = 3_600_000
+BTC = Series("bybit", "linear", "BTCUSDT", "60")
+ETH = Series("bybit", "linear", "ETHUSDT", "60")
+FROM_JANUARY = (JANUARY_2024_MS, ALL_TIME[1])
+
+
+def stored(warehouse: Warehouse, series: Series = BTC) -> pl.DataFrame:
+    with warehouse.pin() as snapshot:
+        return stored_bars(snapshot, series).select(*BAR_SCHEMA)
+
+
+def served(n: int = 3_000, *, without: tuple[int, int] = (0, 0), seed: int = 0) -> pl.DataFrame:
+    bars = walk_bars(n, seed=seed)
+    return pl.concat([bars[: without[0]], bars[without[1] :]])
+
+
+def test_a_backfill_stores_the_closed_truth_and_nothing_forming(warehouse: Warehouse) -> None:
+    with LoopbackExchange([Market(BTC, served())]) as exchange:
+        report = refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY)
+        truth = exchange.served(BTC)
+    assert stored(warehouse).equals(truth.select(*BAR_SCHEMA))
+    assert report.n_added == 3_000
+
+
+def test_an_up_to_date_series_costs_one_request(warehouse: Warehouse) -> None:
+    with LoopbackExchange([Market(BTC, served())]) as exchange:
+        refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY)
+        n_before = len(exchange.requests)
+        report = refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY)
+        assert len(exchange.requests) - n_before == 1
+    assert not report.has_changed
+
+
+def test_a_hole_at_the_source_is_asked_for_no_more(warehouse: Warehouse) -> None:
+    with LoopbackExchange([Market(BTC, served(without=(700, 740)))]) as exchange:
+        refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY)
+        first = JANUARY_2024_MS // HOUR_MS
+        assert (first + 700, first + 740) in absences(warehouse.database, BTC.key)
+        newest_ms = JANUARY_2024_MS + 2_999 * HOUR_MS
+        [(start_ms, _)] = lacking(warehouse, BTC, FROM_JANUARY)
+        assert start_ms == newest_ms - 15 * HOUR_MS  # the newest 16 bars again, and no hole
+
+
+def test_only_the_rest_is_fetched_after_an_interruption(warehouse: Warehouse) -> None:
+    with LoopbackExchange([Market(BTC, served(60_000))]) as exchange:
+        source = BybitSource(exchange.url)
+
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            refresh(warehouse, source, BTC, FROM_JANUARY, on_batch=interrupt)
+        n_held = stored(warehouse).height
+        assert 0 < n_held < 60_000
+        n_before = len(exchange.requests)
+        report = refresh(warehouse, source, BTC, FROM_JANUARY)
+        assert report.n_added == 60_000 - n_held
+        assert len(exchange.requests) - n_before <= (60_000 - n_held) // 1_000 + 3
+        assert stored(warehouse).equals(exchange.served(BTC).select(*BAR_SCHEMA))
+
+
+def test_a_restated_bar_at_the_end_becomes_a_revision(warehouse: Warehouse) -> None:
+    with LoopbackExchange([Market(BTC, served())]) as exchange:
+        refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY)
+        restated = served()[2_990:2_991].with_columns(volume=pl.col("volume") + 1, turnover=pl.col("turnover") * 1.01)
+        exchange.revise(BTC, restated)
+        report = refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY)
+    assert report.n_revised == 1
+    assert stored(warehouse)[2_990].equals(restated)
+
+
+def test_lost_bars_are_found_judged_and_repaired(warehouse: Warehouse) -> None:
+    """ETH trades while a stretch of BTC was never fetched: lost, and repair brings it."""
+    hole_ms = (JANUARY_2024_MS + 500 * HOUR_MS, JANUARY_2024_MS + 520 * HOUR_MS)
+    with LoopbackExchange([Market(BTC, served()), Market(ETH, served(seed=1))]) as exchange:
+        source = BybitSource(exchange.url)
+        refresh(warehouse, source, ETH, FROM_JANUARY)
+        refresh(warehouse, source, BTC, (JANUARY_2024_MS, hole_ms[0]))
+        refresh(warehouse, source, BTC, (hole_ms[1], ALL_TIME[1]))
+        [hole] = examine(warehouse, now_ms=0).holes.to_dicts()
+        assert (hole["symbol"], hole["n_missing"], hole["verdict"]) == ("BTCUSDT", 20, "lost")
+        [done] = repair(warehouse, lambda _: source, now_ms=0)
+        assert (done.n_asked, done.n_found) == (20, 20)
+        assert examine(warehouse, now_ms=0).holes.is_empty()
+        assert stored(warehouse).equals(exchange.served(BTC).select(*BAR_SCHEMA))
+
+
+def test_an_outage_is_told_from_lost_bars(warehouse: Warehouse) -> None:
+    markets = [Market(BTC, served(without=(700, 740))), Market(ETH, served(without=(700, 740), seed=1))]
+    with LoopbackExchange(markets) as exchange:
+        source = BybitSource(exchange.url)
+        for series in (BTC, ETH):
+            refresh(warehouse, source, series, FROM_JANUARY)
+        holes = examine(warehouse, now_ms=0).holes
+        assert holes["verdict"].to_list() == ["exchange outage"] * 2
+        assert repair(warehouse, lambda _: source, now_ms=0) == []  # the verdict is remembered: nothing is asked
+
+
+def test_bad_weather_changes_nothing_in_the_end(warehouse: Warehouse) -> None:
+    faults = Faults(unavailable=0.1, dropped=0.1, truncated=0.05, timed_out=0.05, duplicated=0.2, disordered=0.2)
+    with LoopbackExchange([Market(BTC, served(20_000))], faults=faults) as exchange:
+        refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY)
+        assert stored(warehouse).equals(exchange.served(BTC).select(*BAR_SCHEMA))
+        assert sum(exchange.faults.hits.values()) > 0
