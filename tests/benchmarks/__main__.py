@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.backfill import measure_backfill
 from tests.benchmarks.processes import Cost, middle, run
 
 N_RUNS = 3
@@ -82,7 +83,7 @@ ROWS = (
 def main(names: Sequence[str]) -> None:
     chosen = [row for row in ROWS if not names or any(name in row.name for name in names)]
     with tempfile.TemporaryDirectory() as folder:
-        starts = prepare(Path(folder))
+        starts = prepare(Path(folder)) if chosen else {}
         table = Table("what", "wall s", "CPU s", "peak MiB", "baseline", "wall s", "wall ratio", box=None)
         for row in chosen:
             ours, theirs = measure(row, starts[row.start_from], Path(folder))
@@ -90,7 +91,19 @@ def main(names: Sequence[str]) -> None:
             table.add_row(
                 row.name, *figures, row.baseline_name, f"{theirs.wall_s:.2f}", f"{ours.wall_s / theirs.wall_s:.2f}"
             )
-    Console(width=150).print(table)
+    console = Console(width=150)
+    console.print(table)
+    if not names or any(name in "backfill" for name in names):
+        with tempfile.TemporaryDirectory() as folder:
+            done = measure_backfill(MMF, Path(folder))
+        console.print(
+            f"\nbackfill of {done.n_stored:,} 1m bars: {done.n_requests:,} requests in {done.request_span_s:.1f} s, "
+            f"{done.share_of_allowed:.0%} of the allowed rate "
+            f"(busiest 5 s: {done.busiest_5s} of 600, {done.n_bans} bans); "
+            f"{done.wall_s:.1f} s in all\nreading meanwhile: median {done.read_ms:.0f} ms, slowest "
+            f"{done.slowest_read_ms:.0f} ms; afterwards {done.idle_read_ms:.0f} ms",
+            highlight=False,
+        )
 
 
 def prepare(folder: Path) -> dict[str, Path]:
