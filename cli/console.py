@@ -1,19 +1,35 @@
 """Where output goes: results on stdout, everything else on stderr."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+READER_IS_GONE = 141  # what a shell reports of a program that a closed pipe ended
 
 _WIDTH_OF_A_FILE = 160  # where there is no terminal to ask
-results = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
+
+
+class Results(Console):
+    """Standard output, which `| head` may close at any time: then there is nobody left to tell."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """End the program without a word."""
+        # what is still buffered goes nowhere, else the interpreter would complain of it while it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(READER_IS_GONE)
+
+
+results = Results(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
 messages = Console(stderr=True, highlight=False)
 _INDENT = 2
 
@@ -23,9 +39,18 @@ def say(text: str) -> None:
     messages.print(text, markup=False, soft_wrap=True)
 
 
+def print_raw(text: str) -> None:
+    """Print a result as it is, for a script."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        results.on_broken_pipe()
+
+
 def print_json(value: object) -> None:
-    """Print a result for a script."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+    """Print a result as JSON, for a script."""
+    print_raw(json.dumps(value, indent=2, default=str) + "\n")
 
 
 def print_table(
@@ -36,9 +61,9 @@ def print_table(
         results.print(title, style="bold", markup=False)
     table = Table(header_style="bold", box=None, pad_edge=False)
     for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        table.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(Text(_cell(value)) for value in row))  # plain text: rich takes [red] in a str for markup
     results.print(Padding(table, (0, 0, 0, _INDENT), expand=False))
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Build and inspect feature tables.", no_args_is_help=True)
 
-SetOption = Annotated[str | None, typer.Option("--set", help="Feature set [default: core].")]
+SetOption = Annotated[str | None, typer.Option("--set", help="Feature set (default: core).")]
 
 
 @app.command("build")
@@ -66,12 +66,16 @@ def list_features(
     *,
     set_name: SetOption = None,
     family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
+    config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """List the features of a set with their memory, unit and oracle."""
+    from mmf.features.lags import LAGS
     from mmf.features.registry import feature_set
 
-    features = [f for f in feature_set(set_name or "core").features if family in {None, f.family}]
+    settings = read_settings(config)
+    name = settings.pick("features.set", set_name, "core")
+    features = [f for f in feature_set(name).features if family in {None, f.family}]
     if not features:
         raise CallError(f"there is no family {family!r}. See them all: mmf features list")
     columns = ("name", "family", "memory", "unit", "oracle", "description")
@@ -79,7 +83,8 @@ def list_features(
     if json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
-    print_table(rows, columns, right=("memory",), title=f"{len(rows)} features; each has lags 1 2 3 5 8 13 beside it")
+    lags = " ".join(map(str, settings.pick("features.lags", None, LAGS)))
+    print_table(rows, columns, right=("memory",), title=f"{len(rows)} features; each has lags {lags} beside it")
 
 
 @app.command("show")
@@ -87,6 +92,7 @@ def show(
     name: Annotated[str, typer.Argument(help="Such as hurst_200.")],
     *,
     set_name: SetOption = None,
+    config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show the definition of one feature."""
@@ -94,9 +100,10 @@ def show(
     from mmf.features.registry import feature_set
 
     base, lag = split_lag(name)
-    found = [d for d in feature_set(set_name or "core").definitions() if d["name"] == base]
+    set_name = read_settings(config).pick("features.set", set_name, "core")
+    found = [d for d in feature_set(set_name).definitions() if d["name"] == base]
     if not found:
-        raise CallError(f"there is no feature {base!r} in {set_name or 'core'}. See them all: mmf features list")
+        raise CallError(f"there is no feature {base!r} in {set_name}. See them all: mmf features list")
     if json:
         print_json(found[0])
         return

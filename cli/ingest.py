@@ -1,22 +1,22 @@
 """`mmf ingest`: bars from files and from the simulated market."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cli.console import print_json, print_table, progress_bar, results, say
+from cli.file_series import series_of
 from cli.options import (
-    CategoryOption,
     ConfigOption,
-    ExchangeOption,
     IntervalOption,
     JsonOption,
     WarehouseOption,
     open_warehouse,
 )
-from cli.settings import Settings, read_settings
+from cli.settings import read_settings
 from mmf.errors import CallError
 
 if TYPE_CHECKING:
@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     from mmf.pipeline.ingest import IngestReport
     from warehouse import Warehouse
 
-app = typer.Typer(help="Bring bars in.", no_args_is_help=True)
+app = typer.Typer()
 
 EdgeOption = Annotated[
     Literal["planted", "none", "iid"], typer.Option(help="What can be learnt: see docs/simulated_market.md.")
 ]
 
+_FROM_THE_NAME = "Only where the file name does not tell it."
+_GO_ON = (
+    "The files after this one were not read. Mend it or leave it out, then run the same command again: "
+    "what is stored is not stored twice."
+)
 _COUNTS = ("rows", "added", "revised", "unchanged", "forming", "repeated", "quarantined")
 _ALWAYS_SHOWN = ("rows", "added", "unchanged")
 _N_SHOWN = 10
@@ -41,10 +46,10 @@ _N_SHOWN = 10
 def files(
     paths: Annotated[list[Path], typer.Argument(help="CSV, Parquet, Feather, zip of CSV; or folders of these.")],
     *,
-    exchange: ExchangeOption = None,
-    category: CategoryOption = None,
-    symbol: Annotated[str | None, typer.Option(envvar="MMF_SYMBOL", help="Such as BTCUSDT.")] = None,
-    interval: IntervalOption = None,
+    exchange: Annotated[str | None, typer.Option(help=f"Such as bybit. {_FROM_THE_NAME}")] = None,
+    category: Annotated[str | None, typer.Option(help="Such as linear, um or spot.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Such as BTCUSDT.")] = None,
+    interval: Annotated[str | None, typer.Option(help="1 3 5 15 30 60 ... D W, or 1h, 1d.")] = None,
     columns: Annotated[
         list[str] | None, typer.Option("--column", help="Their name = ours, such as --column 'vol=volume'.")
     ] = None,
@@ -61,25 +66,35 @@ def files(
 ) -> None:
     """Bring in klines from files.
 
-    What the file name tells (bybit_linear_BTCUSDT_60m.parquet, BTCUSDT-1h-2024-10-28.zip) need not be given. Every bar
-    is checked; bad rows are quarantined and shown. Files that overlap merge; a second run changes nothing.
+    What the file name tells (bybit_linear_BTCUSDT_60m.parquet, BTCUSDT-1h-2024-10-28.zip) stands and need not be given;
+    the rest comes from options, else from MMF_EXCHANGE, MMF_CATEGORY, MMF_SYMBOL and MMF_INTERVAL, else from mmf.toml.
+    Every bar is checked; bad rows are quarantined and shown. Files that overlap merge; a second run changes nothing.
     """
     from mmf.markets.file_tables import list_files
     from mmf.markets.files import FileFormat, FileSource
 
     settings = read_settings(config)
     file_format = FileFormat(columns=_column_map(columns), time_unit=time_unit, has_header=header)
+    given = {"exchange": exchange, "category": category, "symbol": symbol, "interval": interval}
     by_series: dict[Series, list[Path]] = {}
     for path in list_files(paths):
-        given = {"exchange": exchange, "category": category, "symbol": symbol, "interval": interval}
-        by_series.setdefault(_series_of(path, given, settings), []).append(path)
+        by_series.setdefault(series_of(path, given, settings), []).append(path)
     sources = {
         series: (FileSource(of_series, file_format=file_format, drop_last=drop_last), len(of_series))
         for series, of_series in by_series.items()
     }
+    reports: dict[Series, IngestReport] = {}
     with open_warehouse(warehouse, settings, create=True) as opened:
-        reports = [ingest_shown(opened, source, series, n_batches=n) for series, (source, n) in sources.items()]
-    show_reports(reports, json=json)
+        try:
+            for series, (source, n_batches) in sources.items():
+                reports[series] = ingest_shown(
+                    opened, source, series, n_batches=n_batches, on_report=lambda r: reports.update({r.series: r})
+                )
+        except Exception as error:
+            error.add_note(_GO_ON)
+            raise
+        finally:  # what was committed before a fault is told, too
+            show_reports(list(reports.values()), json=json)
 
 
 @app.command("simulated")
@@ -93,9 +108,9 @@ def simulated(
     edge: EdgeOption = "planted",
     strength: Annotated[float, typer.Option(help="Bayes AUC of the planted edge.")] = 0.70,
     horizon: Annotated[
-        int | None, typer.Option(help="Bars that the label of the edge looks ahead [default: 36].")
+        int | None, typer.Option(help="Bars that the label of the edge looks ahead (default: 36).")
     ] = None,
-    hurdle: Annotated[float | None, typer.Option(help="Return that its label exceeds [default: 0.005].")] = None,
+    hurdle: Annotated[float | None, typer.Option(help="Return that its label exceeds (default: 0.005).")] = None,
     warehouse: WarehouseOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -134,26 +149,34 @@ def ingest_simulated(warehouse: "Warehouse", market: "MarketConfig", /) -> "list
 
 
 def ingest_shown(
-    warehouse: "Warehouse", source: "Source", series: "Series", /, *, n_batches: int, refuse_revisions: bool = False
+    warehouse: "Warehouse",
+    source: "Source",
+    series: "Series",
+    /,
+    *,
+    n_batches: int,
+    refuse_revisions: bool = False,
+    on_report: "Callable[[IngestReport], None]" = lambda _: None,
 ) -> "IngestReport":
-    """Ingest one series with progress."""
+    """Ingest one series with progress; `on_report` receives the report so far after each commit."""
     from mmf.pipeline.ingest import ingest
 
     with progress_bar() as progress:
         task = progress.add_task(f"ingest {series}", total=n_batches)
-        return ingest(
-            warehouse,
-            source,
-            series,
-            refuse_revisions=refuse_revisions,
-            on_batch=lambda *_: progress.advance(task),
-        )
+
+        def on_batch(_: object, report: "IngestReport") -> None:
+            progress.advance(task)
+            on_report(report)
+
+        return ingest(warehouse, source, series, refuse_revisions=refuse_revisions, on_batch=on_batch)
 
 
 def show_reports(reports: "list[IngestReport]", /, *, json: bool) -> None:
     """Print what ingests did, bad rows included."""
     if json:
         print_json([_as_dict(report) for report in reports])
+        return
+    if not reports:
         return
     counts = [name for name in _COUNTS if name in _ALWAYS_SHOWN or any(getattr(r, f"n_{name}") for r in reports)]
     rows = [(r.series, *(getattr(r, f"n_{name}") for name in counts), f"S{r.snapshot}") for r in reports]
@@ -166,21 +189,6 @@ def show_reports(reports: "list[IngestReport]", /, *, json: bool) -> None:
 
 
 # ------------------------------------------------------------------------------------
-
-
-def _series_of(path: Path, given: dict[str, str | None], settings: Settings) -> "Series":
-    """Series of one file: from options, else from its name, else from mmf.toml."""
-    from mmf.bars import Series
-    from mmf.markets.files import guess_series
-
-    guessed = guess_series(path)
-    parts: dict[str, Any] = {}
-    for name, value in given.items():
-        from_file = settings.values.get("market.symbols", [None])[0] if name == "symbol" else None
-        parts[name] = value or guessed.get(name) or from_file or settings.values.get(f"market.{name}")
-    if lacking := [name for name, value in parts.items() if value is None]:
-        raise CallError(f"{path.name} does not tell its {' and '.join(lacking)}. Give --{' --'.join(lacking)}.")
-    return Series.of(parts["exchange"], parts["category"], parts["symbol"], str(parts["interval"]))
 
 
 def _column_map(pairs: list[str] | None) -> dict[str, str] | None:
@@ -200,9 +208,13 @@ def _interval_name(text: str) -> str:
 
 def _show_quarantined(report: "IngestReport") -> None:
     bad = report.quarantined
-    shown = bad.select("source", "row", "open_time", "reason").head(_N_SHOWN)
-    print_table(shown.rows(), shown.columns, title=f"{report.series}: {bad.height} bad rows in quarantine")
-    if bad.height > _N_SHOWN:
+    title = f"{report.series}: {report.n_quarantined} bad rows in quarantine"
+    if bad.is_empty():  # the ingest did not get to its end, so only the warehouse knows the rows
+        results.print(title, style="bold", markup=False)
+    else:
+        shown = bad.select("source", "row", "open_time", "reason").head(_N_SHOWN)
+        print_table(shown.rows(), shown.columns, title=title)
+    if bad.height != report.n_quarantined or bad.height > _N_SHOWN:
         results.print('... all of them: mmf sql "select * from quarantine"', markup=False)
 
 

@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
-from cli import data, features, ingest, runs, sql, train
+from cli import data, doctor, exchange, features, ingest, runs, sql, train
 from cli.console import messages
+
+_INTERRUPTED = 130
+_ML_PACKAGES = ("joblib", "safetensors", "scipy", "skfolio", "sklearn", "skops", "threadpoolctl", "torch")
 
 app = typer.Typer(
     name="mmf",
@@ -18,7 +21,12 @@ app = typer.Typer(
 )
 app.command("demo")(train.demo)
 app.command("run")(train.run)
+for command in (exchange.bybit, exchange.binance, exchange.funding, exchange.universe):
+    ingest.app.command()(command)
+ingest.app.callback(invoke_without_command=True)(exchange.refresh_known)
 app.add_typer(ingest.app, name="ingest")
+for command in (doctor.check, doctor.repair, doctor.revisions):
+    data.app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(features.app, name="features")
 app.command("train")(train.train)
@@ -42,31 +50,37 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; a known error is one red line and exit code 1."""
+    """Run the command line; a known error is one red line and exit code 1, or 2 where the call is wrong."""
     try:
         app()
-    except KeyboardInterrupt:
-        _fail("interrupted. What was finished is kept; the same command goes on from there.", 130)
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:  # typer has made an exit of Ctrl-C
+            _fail("interrupted. What was finished is kept; the same command goes on from there.", _INTERRUPTED)
+        raise
     except Exception as error:  # the last line of defence prints one line, not a traceback
         if os.environ.get("MMF_DEBUG"):
             raise
-        _fail(_explain(error), 1)
+        _fail(*_explained(error))
 
 
 # ------------------------------------------------------------------------------------
 
 
-def _explain(error: Exception) -> str:
-    from mmf.errors import MMFError  # here, since both packages are heavy and --help must not wait for them
+def _explained(error: Exception) -> tuple[str, int]:
+    """Text and exit code."""
+    from mmf.errors import CallError, MMFError  # here, since both packages are heavy and --help must not wait for them
     from warehouse.errors import WarehouseError
 
+    text = " ".join([str(error), *getattr(error, "__notes__", ())])
     match error:
+        case CallError():
+            return text, 2
         case MMFError() | WarehouseError():
-            return str(error)
-        case ModuleNotFoundError():
-            return f"{error}. Training needs more packages: pip install 'money-machine-framework[ml]'"
+            return text, 1
+        case ModuleNotFoundError() if (error.name or "").partition(".")[0] in _ML_PACKAGES:
+            return f"{text}. Training needs more packages: pip install 'money-machine-framework[ml]'", 1
         case _:
-            return f"unexpected {type(error).__name__}: {error}. Run `mmf --debug ...` for the traceback."
+            return f"unexpected {type(error).__name__}: {text}. Run `mmf --debug ...` for the traceback.", 1
 
 
 def _fail(text: str, code: int) -> None:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:  # heavy: only inside commands
 
 WarehouseOption = Annotated[
     Path | None,
-    typer.Option("--warehouse", envvar="MMF_WAREHOUSE", help="Folder of the warehouse [default: ./mmf_data]."),
+    typer.Option("--warehouse", envvar="MMF_WAREHOUSE", help="Folder of the warehouse (default: ./mmf_data)."),
 ]
 ArtifactsOption = Annotated[
     Path | None,
-    typer.Option("--artifacts", envvar="MMF_ARTIFACTS", help="Folder for runs and models [default: ./artifacts]."),
+    typer.Option("--artifacts", envvar="MMF_ARTIFACTS", help="Folder for runs and models (default: ./artifacts)."),
 ]
 ConfigOption = Annotated[Path | None, typer.Option("--config", envvar="MMF_CONFIG", help="Instead of ./mmf.toml.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
@@ -55,13 +55,18 @@ def one_series(
     symbol: str | None,
     interval: str | None,
 ) -> "Series":
-    """Name one series from options, with Bybit's BTCUSDT 60 where nothing is said."""
+    """Name one series from options, with Bybit's BTCUSDT 60 where nothing is said.
+
+    Raises
+    ------
+    CallError
+        No symbol is given and the file names several, or a part is no name.
+    """
     from mmf.bars import Series
 
-    symbols = settings.pick("market.symbols", [symbol] if symbol else None, ["BTCUSDT"])
     return Series.of(
         settings.pick("market.exchange", exchange, "bybit"),
         settings.pick("market.category", category, "linear"),
-        symbols[0],
+        symbol or settings.symbol(choose="Name it, such as mmf run BTCUSDT.") or "BTCUSDT",
         str(settings.pick("market.interval", interval, "60")),
     )

@@ -3,28 +3,23 @@
 Typer resolves flag and environment; this module reads the file and fills in what both left open.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from mmf.errors import CallError
 
 CONFIG_FILE = Path("mmf.toml")
 T = TypeVar("T")
 
-_KNOWN: dict[str, dict[str, tuple[type, ...]]] = {
-    "": {"warehouse": (str,), "artifacts": (str,), "seed": (int,)},
-    "market": {"exchange": (str,), "category": (str,), "symbols": (list,), "interval": (str, int), "days": (int,)},
-    "features": {"set": (str,), "lags": (list,)},
-    "label": {
-        "kind": (str,),
-        "horizon": (int,),
-        "hurdle": (float, int),
-        "take_profit": (float, int),
-        "stop_loss": (float, int),
-    },
-    "split": {"test_share": (float,)},
-    "council": {"top_ratio": (float,), "max_features": (int,)},
+_KNOWN: dict[str, dict[str, Any]] = {
+    "": {"warehouse": str, "artifacts": str, "seed": int},
+    "market": {"exchange": str, "category": str, "symbols": list[str], "interval": str | int, "days": int},
+    "features": {"set": str, "lags": list[int]},
+    "split": {"test_share": float},
+    "council": {"top_ratio": float, "max_features": int},
 }
 
 
@@ -50,6 +45,29 @@ class Settings:
     def section(self, name: str, /) -> dict[str, Any]:
         """Return what the file says in one section."""
         return {key.partition(".")[2]: value for key, value in self.values.items() if key.startswith(f"{name}.")}
+
+    def symbol(self, *, choose: str) -> str | None:
+        """Return the one symbol of `market.symbols`, None where the file names none.
+
+        Parameters
+        ----------
+        choose : str
+            How to choose one, for the message.
+
+        Raises
+        ------
+        CallError
+            The file names several.
+        """
+        match self.values.get("market.symbols"):
+            case None:
+                return None
+            case [symbol]:
+                return symbol
+            case several:
+                raise CallError(
+                    f"{self.path} names {len(several)} symbols ({', '.join(several)}), and one is wanted here. {choose}"
+                )
 
 
 def read_settings(path: Path | None = None, /) -> Settings:
@@ -79,27 +97,57 @@ def read_settings(path: Path | None = None, /) -> Settings:
     return Settings(path, dict(_flat(content, path)))
 
 
+def known_names() -> dict[str, dict[str, Any]]:
+    """Return section -> name -> type of all that mmf.toml may hold; the top level is the section ""."""
+    from mmf.labels import LabelConfig  # here: it loads polars, which `mmf --help` must not wait for
+
+    return _KNOWN | {"label": get_type_hints(LabelConfig)}
+
+
 # ------------------------------------------------------------------------------------
 
 
 def _flat(content: dict[str, Any], path: Path) -> list[tuple[str, Any]]:
+    known = known_names()
     top = {name: value for name, value in content.items() if not isinstance(value, dict)}
     sections = {"": top} | {name: value for name, value in content.items() if isinstance(value, dict)}
     found = []
     for section, values in sections.items():
-        if section not in _KNOWN:
-            raise CallError(f"{path}: unknown section [{section}]. Known: {', '.join(filter(None, _KNOWN))}.")
+        if section not in known:
+            raise CallError(f"{path}: unknown section [{section}]. Known: {', '.join(filter(None, known))}.")
         for name, value in values.items():
-            found.append((_checked(section, name, value, path), value))
+            dotted = f"{section}.{name}" if section else name
+            if name not in known[section]:
+                raise CallError(f"{path}: unknown name {dotted}. Known there: {', '.join(known[section])}.")
+            found.append((dotted, _checked(value, known[section][name], f"{path}: {dotted}")))
     return found
 
 
-def _checked(section: str, name: str, value: object, path: Path) -> str:
-    dotted = f"{section}.{name}" if section else name
-    if name not in _KNOWN[section]:
-        raise CallError(f"{path}: unknown name {dotted}. Known there: {', '.join(_KNOWN[section])}.")
-    expected = _KNOWN[section][name]
-    if not isinstance(value, expected) or isinstance(value, bool):
-        kinds = " or ".join(kind.__name__ for kind in expected)
-        raise CallError(f"{path}: {dotted} = {value!r} is a {type(value).__name__}, expected {kinds}.")
-    return dotted
+def _checked(value: Any, kind: Any, where: str) -> Any:
+    if not _fits(value, kind):
+        raise CallError(f"{where} = {value!r}, expected {_described(kind)}.")
+    return float(value) if kind is float else value  # TOML may write a float of 1.0 as 1
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    choices = get_args(kind)
+    if isinstance(value, bool):
+        return False  # which Python takes for an int, and no setting is one
+    if get_origin(kind) is Literal:
+        return value in choices
+    if get_origin(kind) is list:
+        return isinstance(value, list) and bool(value) and all(_fits(item, choices[0]) for item in value)
+    if kind is float:
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    return isinstance(value, kind)
+
+
+def _described(kind: Any) -> str:
+    choices = get_args(kind)
+    if get_origin(kind) is Literal:
+        return " or ".join(map(repr, choices))
+    if get_origin(kind) is list:
+        return f"a list of at least one {_described(choices[0])}"
+    if get_origin(kind) is UnionType:
+        return " or ".join(map(_described, choices))
+    return str(kind.__name__)

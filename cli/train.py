@@ -7,6 +7,7 @@ import typer
 
 from cli import report
 from cli.console import print_json, progress_bar, say
+from cli.exchange import EXCHANGES, BaseUrlOption, Span, refresh_shown
 from cli.features import build_shown
 from cli.ingest import EdgeOption, ingest_simulated
 from cli.options import (
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
     from mmf.pipeline.train import RunResult
     from warehouse import Warehouse
 
-DaysOption = Annotated[int | None, typer.Option(help="Days of bars to learn from and judge on [default: 730].")]
-SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same result [default: 0].")]
+DaysOption = Annotated[int | None, typer.Option(help="Days of bars to learn from and judge on (default: 730).")]
+SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same result (default: 0).")]
 _DEMO_DAYS = 730
 _LEAD_BARS = 5_120
+_DAY_MS = 86_400_000
 
 
 def demo(
@@ -77,21 +79,24 @@ def run(
     interval: IntervalOption = None,
     days: DaysOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use what is stored; ask no exchange.")] = False,
+    base_url: BaseUrlOption = None,
     seed: SeedOption = None,
     warehouse: WarehouseOption = None,
     artifacts: ArtifactsOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Do the deep-research run on a series: bars, features, council, experts, honest scores."""
+    """Do the deep-research run on a series: bars, features, council, experts, honest scores.
+
+    First the series is brought up to date from its exchange; --offline leaves that out.
+    """
     settings = read_settings(config)
     series = one_series(settings, exchange=exchange, category=category, symbol=symbol, interval=interval)
-    if not offline:
-        say("This version does not ask exchanges yet: the run uses the bars that are stored, as with --offline.")
-    with open_warehouse(warehouse, settings) as opened:
-        _build_and_train(
-            opened, series, _config(settings, days=days, seed=seed), artifacts_path(artifacts, settings), json=json
-        )
+    training = _config(settings, days=days, seed=seed)
+    with open_warehouse(warehouse, settings, create=not offline) as opened:
+        if not offline:
+            _bring_up_to_date(opened, series, training, base_url)
+        _build_and_train(opened, series, training, artifacts_path(artifacts, settings), json=json)
 
 
 def train(
@@ -134,6 +139,22 @@ def _config(settings: Settings, *, days: int | None, seed: int | None) -> "Train
         max_features=settings.pick("council.max_features", None, None),
         seed=settings.pick("seed", seed, 0),
     )
+
+
+def _bring_up_to_date(warehouse: "Warehouse", series: "Series", config: "TrainConfig", base_url: str | None) -> None:
+    """Fetch the days that the run learns from, and the bars before them that its features remember."""
+    from mmf.markets.errors import ExchangeError
+
+    if series.exchange not in EXCHANGES:
+        say(f"{series.exchange} is no exchange that MMF can ask: the run uses the bars that are stored.")
+        return
+    lead_ms = _LEAD_BARS * series.grid.ms
+    days = None if config.days is None else config.days + -(-lead_ms // _DAY_MS)
+    try:
+        list(refresh_shown(warehouse, [series], Span(days=days, is_all=days is None), base_url=base_url))
+    except ExchangeError:
+        say("To run on what is stored: mmf run --offline. To bring bars in from files: mmf ingest files PATH")
+        raise
 
 
 def _build_and_train(

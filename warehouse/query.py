@@ -21,7 +21,14 @@ _SETTINGS: dict[str, bool | float | int | list[str] | str] = {
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
 }
-_DERIVED = ("gaps", "absences", "verdicts", "universe", "universe_at")  # each reads only what comes before it
+_DERIVED = (
+    "gaps",
+    "absences",
+    "verdicts",
+    "universe",
+    "universe_at",
+    "bars_as_of",
+)  # each reads only what comes before it
 _LOGS = ("revisions", "quarantine", "council_votes", "predictions")
 
 
@@ -33,7 +40,8 @@ def connect(
     Views: `bars`, `gaps`, `absences`, `verdicts`, `revisions`, `quarantine`, `funding`, `universe`, `council_votes`,
     `predictions`; in the schema `features` one view for each version (`features."core@v1"`), one for each set in its
     newest version (`features.core`), and one with its lags (`features.core_lagged`, columns such as `rsi_14_lag_3`).
-    Table function: `universe_at(instant)`. Small tables: `series`, `snapshots`, `tags`, `fetches`, `instruments`,
+    Table functions: `bars_as_of(instant)`, `universe_at(instant)`. Small tables: `series`, `snapshots`, `tags`,
+    `fetches`, `instruments`,
     `aliases`, `runs`, `files`, `feature_versions`. All exist, empty where nothing is stored.
 
     Parameters
@@ -73,10 +81,10 @@ def define(
     _create(connection, "bars" if files else "empty/bars", files=_paths(snapshot, files))
     funding = snapshot.files("funding")
     _create(connection, "funding" if funding else "empty/funding", files=_paths(snapshot, funding))
-    for name in _DERIVED:
-        _create(connection, name)
     for name in _LOGS:
         _create_log(connection, snapshot, name)
+    for name in _DERIVED:
+        _create(connection, name)
     _create_features(connection, snapshot, feature_sets, lags)
 
 

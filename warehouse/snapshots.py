@@ -218,8 +218,14 @@ def _kept(database: Database, row: Row | None, what: str) -> SnapshotInfo:
     if row is not None and row["expired_at_ms"] is None:
         return _info(row)
     kept = ", ".join(f"S{info.id} ({info.committed_at:%Y-%m-%d %H:%M:%S})" for info in list_snapshots(database)[-5:])
-    reason = "does not exist" if row is None else f"was S{row['snapshot_id']}, which has expired"
-    raise NotFoundError(f"{what} {reason}. The newest snapshots that can be read: {kept}.")
+    if row is None:
+        raise NotFoundError(f"{what} does not exist. The newest snapshots that can be read: {kept}.")
+    committed_at = time_of(row["committed_at_ms"])
+    raise NotFoundError(
+        f"{what} was S{row['snapshot_id']}, which has expired. The newest snapshots that can be read: {kept}. "
+        "What was known of the bars then is answered from the ledger: "
+        f"from bars_as_of(timestamptz '{committed_at:%Y-%m-%d %H:%M:%S}+00')"
+    )
 
 
 def _read(text: str) -> int | datetime:

@@ -67,8 +67,8 @@ def to_rows(
     Raises
     ------
     DataError
-        A column is missing or found twice or of a type that is no number, no time can be read, or the unit of
-        the times is not clear.
+        A column is missing or found twice or of a type that is no number, its numbers have decimal commas, no time
+        can be read, or the unit of the times is not clear.
     CallError
         `columns` or `time_unit` names something that does not exist.
     """
@@ -77,6 +77,7 @@ def to_rows(
     cells = cells.with_columns(pl.lit(None, pl.String).alias(c) for c in _OPTIONAL if c not in found)
     read = cells.select(_number(cells.schema[c], c, name) for c in VALUE_COLUMNS)
     read.insert_column(0, _read_times(cells["open_time"], name, time_unit))
+    _refuse_decimal_commas(cells, read, name)
     has_extra = raw[EXTRA_CELL].is_not_null() if EXTRA_CELL in raw.columns else None
     rows = read.with_columns(
         pl.int_range(1, raw.height + 1, dtype=pl.Int64).alias("row"),
@@ -95,20 +96,20 @@ def _find_columns(names: list[str], table: str, mapping: Mapping[str, str]) -> d
     for theirs, ours in mapping.items():
         if theirs not in known or ours not in _NAMES:
             raise CallError(
-                f"column mapping {theirs!r} -> {ours!r} does not fit {table}: it has {_listed(known)}, "
+                f"--column {_listed([f'{theirs}={ours}'])} does not fit {table}: it has {_listed(known)}, "
                 f"and a column can become {_listed(list(_NAMES))}."
             )
     found = {ours: theirs for theirs, ours in mapping.items()}
     if len(found) < len(mapping):
-        raise CallError(f"column mapping {dict(mapping)} gives one column twice. Map each of ours once.")
+        pairs = [f"{theirs}={ours}" for theirs, ours in mapping.items()]
+        raise CallError(f"--column {_listed(pairs)} names one of ours twice. Name each of ours once.")
     free = [name for name in known if name not in mapping]
     for ours in _NAMES:
         if ours not in found and (theirs := _by_name(ours, free, table)) is not None:
             found[ours] = theirs
     if missing := [ours for ours in _NAMES if ours not in found and ours not in _OPTIONAL]:
         raise DataError(
-            f"{table}: no column is known as {missing[0]}. It has {_listed(known)}. "
-            f"Map one, such as columns={{'NAME': '{missing[0]}'}}."
+            f"{table}: no column is known as {missing[0]}. It has {_listed(known)}. {_how_to_map('NAME', missing[0])}"
         )
     return found
 
@@ -122,10 +123,13 @@ def _by_name(ours: str, free: list[str], table: str) -> str | None:
                 return theirs
             case several:
                 raise DataError(
-                    f"{table}: columns {_listed(several)} could all be {ours}. "
-                    f"Map the right one, such as columns={{'{several[0]}': '{ours}'}}."
+                    f"{table}: columns {_listed(several)} could all be {ours}. {_how_to_map(several[0], ours)}"
                 )
     return None
+
+
+def _how_to_map(theirs: str, ours: str) -> str:
+    return f"Say which one it is: --column {_listed([f'{theirs}={ours}'])}, or FileFormat(columns=...)."
 
 
 def _plain(name: str) -> str:
@@ -150,8 +154,23 @@ def _clean(dtype: pl.DataType, name: str) -> pl.Expr:
 
 def _number(dtype: pl.DataType, name: str, table: str) -> pl.Expr:
     if not (dtype.is_numeric() or isinstance(dtype, (pl.String, pl.Null))):
-        raise DataError(f"{table}: column {name} is of type {dtype}, not a number. Convert it, or map another.")
+        raise DataError(
+            f"{table}: column {name} is of type {dtype}, not a number. Convert it, or choose another with --column."
+        )
     return pl.col(name).cast(pl.Float64, strict=False)
+
+
+def _refuse_decimal_commas(cells: pl.DataFrame, read: pl.DataFrame, table: str) -> None:
+    """Name the cause where every row would be bad for it: a comma may also stand between thousands, so none is read."""
+    for name in VALUE_COLUMNS:
+        if cells.schema[name] != pl.String or read[name].count():
+            continue
+        with_comma = cells[name].filter(cells[name].str.contains(r"^-?\d+,\d+$"))
+        if len(with_comma):
+            raise DataError(
+                f"{table}: column {name} has decimal commas, such as {with_comma[0][:_QUOTED_CHARS]!r}. "
+                "Expected points: convert the file."
+            )
 
 
 def _read_times(cells: pl.Series, table: str, unit: TimeUnit | None) -> pl.Series:
@@ -170,11 +189,12 @@ def _read_times(cells: pl.Series, table: str, unit: TimeUnit | None) -> pl.Serie
         case dtype if dtype.is_numeric():
             times = _from_numbers(cells.cast(pl.Float64), table, unit)
         case dtype:
-            raise DataError(f"{table}: column open_time is of type {dtype}, not a time. Map another column.")
+            raise DataError(f"{table}: column open_time is of type {dtype}, not a time. Choose another with --column.")
     if times.count() == 0:
         raise DataError(
             f"{table}: no open_time can be read, the first is {str(cells.drop_nulls()[0])[:_QUOTED_CHARS]!r}. "
-            "Expected numbers since 1970 or texts such as 2024-10-28 13:00:00. Map another column."
+            "Expected numbers since 1970 or texts such as 2024-10-28 13:00:00. Choose another column, such as "
+            "--column 'NAME=open_time'."
         )
     return times
 
@@ -205,7 +225,7 @@ def _infer_unit(numbers: pl.Series, table: str) -> TimeUnit:
         seen = ", ".join(f"{n} in {unit}" for unit, n in counts.items() if n) or "none"
         raise DataError(
             f"{table}: the unit of open_time is not clear from its numbers (times between 1980 and 2100: {seen}). "
-            "Give time_unit as s, ms, us or ns; split the file if it mixes them."
+            "Give --time-unit s, ms, us or ns (FileFormat(time_unit=...)); split the file if it mixes them."
         )
     return best
 

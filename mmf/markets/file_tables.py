@@ -1,5 +1,6 @@
 """Files as tables of raw columns: CSV, zip of CSV, Parquet, Feather (Arrow IPC)."""
 
+import codecs
 import zipfile
 import zlib
 from collections import Counter
@@ -32,6 +33,7 @@ _HEADERLESS = {
 }  # fmt: skip
 _SEPARATORS = ",;\t|"
 _PEEK_BYTES = 65_536
+_ENCODINGS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _MAX_MEMBER_BYTES = 8 << 30  # a kline file is smaller; a zip bomb is not
 
 
@@ -144,11 +146,12 @@ def _read_csv(raw: bytes, name: str, has_header: bool | None) -> pl.DataFrame:
     A header of our own stands before the text, with one column more than the first line has: so lines keep
     their places, a cell too many is seen, and quotes cannot swallow line ends (they are cut off later).
     """
+    raw = _without_preamble(_as_utf8(raw, name))
     first = _first_line(raw)
     if not first:
         raise DataError(f"{name} has no line that is not blank. Fetch it again, or leave it out.")
     separator = max(_SEPARATORS, key=first.count)
-    cells = [cell.strip(' "\r\ufeff') for cell in first.split(separator)]
+    cells = [cell.strip(' "\r') for cell in first.split(separator)]
     header = separator.join(str(i) for i in range(len(cells) + 1)).encode()
     frame = pl.read_csv(
         header + b"\n" + raw,
@@ -179,6 +182,30 @@ def _rename(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 def _first_line(raw: bytes) -> str:
     line = raw[:_PEEK_BYTES].lstrip(b"\r\n").partition(b"\n")[0]
     return line.decode("utf-8", errors="replace").strip("\r")
+
+
+def _as_utf8(raw: bytes, name: str) -> bytes:
+    """Text as its byte order mark tells, with line ends that have a line feed."""
+    for mark, encoding in _ENCODINGS.items():
+        if raw.startswith(mark):
+            raw = raw[len(mark) :].decode(encoding, errors="replace").encode()
+    if b"\0" in raw[:_PEEK_BYTES].partition(b"\n")[0]:
+        raise DataError(
+            f"{name} holds zero bytes: it is no text, or UTF-16 without a byte order mark. Convert it to UTF-8."
+        )
+    return raw if b"\n" in raw else raw.replace(b"\r", b"\n")
+
+
+def _without_preamble(raw: bytes) -> bytes:
+    """Leave out a first line that is no row: some sites write their address above the header."""
+    if _has_cells(_first_line(raw)):
+        return raw
+    rest = raw.lstrip(b"\r\n").partition(b"\n")[2]
+    return rest if _has_cells(_first_line(rest)) else raw
+
+
+def _has_cells(line: str) -> bool:
+    return any(separator in line for separator in _SEPARATORS)
 
 
 def _is_number(text: str) -> bool:

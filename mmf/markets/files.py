@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,19 +61,28 @@ class FileSource:
     drop_last : bool
         Leave out the newest bar of each table: for dumps of an exchange's answer whose last bar was forming
         and which were copied since, so that their modification time no longer tells.
+    now_ms : callable
+        The clock, in ms since 1970.
 
     Notes
     -----
-    A bar counts as closed where it closed before its file was last modified. For a member of a zip that is the
-    modification time of the zip: the members' own times carry no time zone.
+    A bar counts as closed where it closed before its file was last modified, and before now: a modification time may
+    lie in the future. For a member of a zip it is the modification time of the zip: the members' own times carry no
+    time zone.
     """
 
     def __init__(
-        self, paths: Sequence[Path], *, file_format: FileFormat = FileFormat(), drop_last: bool = False
+        self,
+        paths: Sequence[Path],
+        *,
+        file_format: FileFormat = FileFormat(),
+        drop_last: bool = False,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.paths = paths
         self.file_format = file_format
         self.drop_last = drop_last
+        self.now_ms = now_ms
 
     def batches(self, series: Series, wanted: Sequence[tuple[int, int]], /) -> Iterator[Batch]:
         """Yield one batch for each file, or each member of a zip; `wanted` is not looked at.
@@ -101,12 +110,13 @@ class FileSource:
                 _check_interval(rows, series.grid, table.name)
                 if self.drop_last:
                     rows = rows.filter(pl.col("open_time").ne_missing(pl.col("open_time").max()))
+                now_ms = self.now_ms()
                 yield Batch(
                     series=series,
                     rows=rows.select(*BAR_SCHEMA, "row", "reason"),
                     source=f"file:{table.name}",
-                    fetched_at_ms=time.time_ns() // 1_000_000,
-                    closed_before_ms=path.stat().st_mtime_ns // 1_000_000,
+                    fetched_at_ms=now_ms,
+                    closed_before_ms=min(path.stat().st_mtime_ns // 1_000_000, now_ms),
                 )
 
 

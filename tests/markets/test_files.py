@@ -107,6 +107,38 @@ def test_separators_and_line_ends_are_recognised(tmp_path, separator, line_end):
     assert_is_bars(read(path))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("line_end", ["\n", "\r"])
+def test_byte_order_marks_and_bare_carriage_returns_are_understood(tmp_path, encoding, line_end):
+    path = tmp_path / "klines.csv"
+    mark = "" if encoding == "utf-8-sig" else "\ufeff"
+    path.write_bytes((mark + csv_with(TIMES_MS).replace("\n", line_end)).encode(encoding))
+    assert_is_bars(read(path))
+    lines = csv_with(TIMES_MS).splitlines()[1:]
+    path.write_bytes((mark + line_end.join(lines)).encode(encoding))
+    assert_is_bars(read(path))
+
+
+def test_a_line_above_the_header_is_no_row(tmp_path):
+    rows = read(write_text(tmp_path, "https://www.example.com/klines\n" + csv_with(TIMES_MS)))
+    assert_is_bars(rows)
+    assert rows["row"].to_list() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (csv_with(TIMES_MS).encode("utf-16-le"), "UTF-16 without a byte order mark. Convert it to UTF-8"),
+        (csv_with(TIMES_MS).replace(",", ";").replace(".", ",").encode(), "decimal commas, such as '67992,7'"),
+    ],
+)
+def test_the_cause_of_unreadable_numbers_is_named(tmp_path, content, message):
+    path = tmp_path / "klines.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read(path)
+
+
 @pytest.mark.parametrize("n_columns", [6, 7, 12])
 def test_headerless_lines_are_read_by_their_number_of_columns(tmp_path, n_columns):
     lines = []
@@ -195,6 +227,16 @@ def test_a_last_bar_counts_only_if_it_closed_before_the_file_was_written(tmp_pat
     assert (checked.bars.height, checked.n_forming) == (3, 1)
 
 
+def test_a_file_written_in_the_future_lets_no_bar_of_the_future_in(tmp_path):
+    path = write_text(tmp_path, csv_with(TIMES_MS))
+    os.utime(path, (START_MS / 1000 + 10 * 3600,) * 2)
+    now_ms = START_MS + 2 * HOUR_MS
+    (batch,) = FileSource([path], now_ms=lambda: now_ms).batches(HOURLY, [])
+    assert (batch.closed_before_ms, batch.fetched_at_ms) == (now_ms, now_ms)
+    checked = check_bars(batch.rows, interval=HOURLY.grid, closed_before_ms=batch.closed_before_ms)
+    assert (checked.bars.height, checked.n_forming) == (2, 2)
+
+
 def test_drop_last_leaves_out_the_newest_bar_of_each_file_wherever_it_stands(tmp_path):
     lines = csv_with(TIMES_MS).splitlines()
     newest_second = write_text(tmp_path, "\n".join([lines[0], lines[3], lines[4], lines[2], lines[1]]))
@@ -235,7 +277,7 @@ def test_rows_that_cannot_be_read_are_kept_and_quote_the_cell(tmp_path):
 )
 def test_a_time_unit_that_is_not_clear_is_an_error_that_names_the_option(tmp_path, times, time_unit):
     path = write_text(tmp_path, csv_with(times))
-    with pytest.raises(DataError, match="Give time_unit as s, ms, us or ns"):
+    with pytest.raises(DataError, match="Give --time-unit s, ms, us or ns"):
         read(path)
     if time_unit == "ms":
         assert read(path, time_unit="ms")["reason"].null_count() == 2
@@ -254,12 +296,17 @@ def test_columns_can_be_mapped(tmp_path):
 @pytest.mark.parametrize(
     ("names", "options", "error", "message"),
     [
-        ("when,o,h,l,c,v,q", {}, DataError, r"no column is known as open_time. It has 'when', 'o'.*columns=\{'NAME'"),
-        ("time,Open,open,l,c,v,h", {}, DataError, r"columns 'Open', 'open' could all be open"),
+        (
+            "when,o,h,l,c,v,q",
+            {},
+            DataError,
+            r"known as open_time. It has 'when', 'o'.*--column 'NAME=open_time'",
+        ),
+        ("time,Open,open,l,c,v,h", {}, DataError, r"columns 'Open', 'open' could all be open.*--column 'Open=open'"),
         ("time,open,open,l,c,v,h", {}, DataError, r"columns 'open', 'open#2' could all be open"),
-        ("time,o,h,l,c,v,q", {"columns": {"x": "open"}}, CallError, r"'x' -> 'open' does not fit.*it has 'time'"),
+        ("time,o,h,l,c,v,q", {"columns": {"x": "open"}}, CallError, r"--column 'x=open' does not fit.*it has 'time'"),
         ("time,o,h,l,c,v,q", {"columns": {"o": "price"}}, CallError, r"a column can become 'open_time', 'open'"),
-        ("time,o,h,l,c,v,q", {"columns": {"o": "low", "h": "low"}}, CallError, r"gives one column twice"),
+        ("time,o,h,l,c,v,q", {"columns": {"o": "low", "h": "low"}}, CallError, r"names one of ours twice"),
     ],
 )
 def test_columns_that_do_not_fit_are_errors_that_say_how_to_map(tmp_path, names, options, error, message):
@@ -417,7 +464,7 @@ def test_no_row_of_garbage_is_lost_or_stops_the_good_ones(tmp_path_factory, garb
     try:
         rows = read(path)
     except DataError as error:
-        assert "time_unit" in str(error) or "interval" in str(error)  # noqa: PT017
+        assert "--time-unit" in str(error) or "interval" in str(error)  # noqa: PT017
         return
     assert rows.height == n_rows
     checked = check_bars(rows, interval=Interval("60"), closed_before_ms=2**60)

@@ -11,6 +11,7 @@ from tests.exchange.faults import Faults
 from tests.exchange.server import LoopbackExchange, Market
 from tests.exchange.truth import JANUARY_2024_MS, walk_bars
 from warehouse import Warehouse
+from warehouse.query import connect
 from warehouse.verdicts import absences
 
 HOUR_MS = 3_600_000
@@ -82,6 +83,25 @@ def test_a_restated_bar_at_the_end_becomes_a_revision(warehouse: Warehouse) -> N
         report = refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY)
     assert report.n_revised == 1
     assert stored(warehouse)[2_990].equals(restated)
+
+
+def test_what_was_known_is_answered_from_the_ledger_when_the_snapshot_has_expired(warehouse: Warehouse) -> None:
+    clock = iter((1_704_100_000_000, 1_704_200_000_000))
+    with LoopbackExchange([Market(BTC, served(30))]) as exchange:
+        source = BybitSource(exchange.url, now_ms=lambda: fetched_ms)
+        fetched_ms = next(clock)
+        refresh(warehouse, source, BTC, FROM_JANUARY)
+        exchange.revise(BTC, served(30)[28:29].with_columns(volume=pl.lit(9.0), turnover=pl.lit(360_000.0)))
+        fetched_ms = next(clock)
+        refresh(warehouse, source, BTC, FROM_JANUARY)
+    with warehouse.pin() as snapshot:
+        then, now = (
+            connect(snapshot).sql(f"from bars_as_of(make_timestamp_ms({ms}) at time zone 'UTC')").pl()
+            for ms in (1_704_150_000_000, 1_704_250_000_000)
+        )
+    assert then.sort("open_time")["volume"][28] == served(30)["volume"][28]
+    assert now.sort("open_time")["volume"][28] == 9.0
+    assert then.height == now.height == 30
 
 
 def test_lost_bars_are_found_judged_and_repaired(warehouse: Warehouse) -> None:

@@ -184,12 +184,12 @@ def test_logs_of_several_files_and_columns_are_one_view(warehouse: Warehouse) ->
     for name, price in (("a", 1.0), ("b", 2.0)):
         commit = warehouse.begin()
         rows = bars(range(2), price).with_columns(pl.lit(price).alias(f"only_{name}"))
-        commit.write("revisions", KEY, rows, start=0, stop=1)
+        commit.write("quarantine", KEY, rows, start=0, stop=1)
         votes = pl.DataFrame({"run_id": [name], "feature": ["rsi_14"], "rank": [3], "is_selected": [True]})
         commit.write("council_votes", None, votes, start=0, stop=1)
         commit.publish()
     with warehouse.pin() as snapshot:
-        query = "select symbol, close, only_a, only_b from revisions order by all"
+        query = "select symbol, close, only_a, only_b from quarantine order by all"
         assert _ask(snapshot, query).rows() == [("BTCUSDT", 1.0, 1.0, None)] * 2 + [("BTCUSDT", 2.0, None, 2.0)] * 2
         assert _ask(snapshot, "select run_id from council_votes order by all").rows() == [("a",), ("b",)]
 

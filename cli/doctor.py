@@ -1,0 +1,161 @@
+"""`mmf data check`, `repair` and `revisions`: whether the stored bars can be trusted."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.console import print_json, print_table, progress_bar, results
+from cli.exchange import BaseUrlOption, source_of
+from cli.options import ConfigOption, JsonOption, WarehouseOption, open_warehouse
+from cli.settings import read_settings
+from mmf.errors import CallError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mmf.bars import Series
+    from warehouse import Warehouse
+
+SeriesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[SERIES...]", help="Such as bybit:linear:BTCUSDT:60; all by default.")
+]
+_N_SHOWN = 20
+
+
+def check(
+    series: SeriesArgument = None,
+    *,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Judge every hole (outage, no trades, lost, ...) and list what looks odd."""
+    from mmf.pipeline.doctor import examine
+
+    with open_warehouse(warehouse, read_settings(config)) as opened, progress_bar() as progress:
+        progress.add_task("examining", total=None)
+        found = examine(opened, _chosen(opened, series), now_ms=_now_ms())
+    if json:
+        print_json({"holes": found.holes.to_dicts(), "oddities": found.oddities.to_dicts()})
+        return
+    if found.holes.is_empty():
+        results.print("No hole: every slot between first and last bar is stored.")
+    else:
+        _show_holes(found.holes)
+    if not found.oddities.is_empty():
+        _show_oddities(found.oddities)
+
+
+def repair(
+    series: SeriesArgument = None,
+    *,
+    base_url: BaseUrlOption = None,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Ask the exchanges again for holes that are lost or were never checked, and for nothing else."""
+    from mmf.pipeline.doctor import repair as repair_bars
+
+    with open_warehouse(warehouse, read_settings(config)) as opened, progress_bar() as progress:
+        progress.add_task("repairing", total=None)
+        done = repair_bars(
+            opened, lambda exchange: source_of(exchange, base_url), _chosen(opened, series), now_ms=_now_ms()
+        )
+    if json:
+        print_json([{"series": str(one.series), "n_asked": one.n_asked, "n_found": one.n_found} for one in done])
+        return
+    if not done:
+        results.print("Nothing to repair: no hole is lost or unchecked.")
+        return
+    columns = ("series", "asked", "found", "not there")
+    rows = [(one.series, one.n_asked, one.n_found, one.n_asked - one.n_found) for one in done]
+    print_table(rows, columns, right=columns[1:])
+
+
+def revisions(
+    series: SeriesArgument = None,
+    *,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the bars that a source has restated: the old numbers, and when they were replaced."""
+    from warehouse import query as warehouse_query
+
+    with open_warehouse(warehouse, read_settings(config)) as opened, opened.pin() as snapshot:
+        wanted = [str(one) for one in _chosen(opened, series) or []]
+        with warehouse_query.connect(snapshot) as connection:
+            found = connection.sql(warehouse_query.inspection("revisions")).pl()
+    if wanted:
+        import polars as pl
+
+        name = pl.concat_str(["exchange", "category", "symbol", "interval"], separator=":")
+        found = found.filter(name.is_in(wanted))
+    if json:
+        print_json(found.to_dicts())
+    elif found.is_empty():
+        results.print("No bar was restated.")
+    else:
+        numbers = [name for name, dtype in found.schema.items() if dtype.is_numeric()]
+        print_table(found.head(_N_SHOWN).rows(), found.columns, right=numbers)
+        _say_rest(found.height, "revisions")
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _chosen(warehouse: "Warehouse", series: list[str] | None) -> "list[Series] | None":
+    from mmf.bars import Series
+
+    if not series:
+        return None
+    chosen = [Series.parse(text) for text in series]
+    known = {Series(*key) for key in warehouse.series()}
+    if unknown := [one for one in chosen if one not in known]:
+        raise CallError(f"{unknown[0]} is not stored. See what is: mmf data status")
+    return chosen
+
+
+def _show_holes(holes: "pl.DataFrame") -> None:
+    import polars as pl
+
+    by_verdict = holes.group_by("verdict").agg(pl.len(), pl.col("n_missing").sum()).sort("verdict")
+    print_table(by_verdict.rows(), ("verdict", "holes", "bars"), right=("holes", "bars"), title="Holes by verdict")
+    shown = holes.sort("n_missing", descending=True).head(_N_SHOWN)
+    rows = [
+        (":".join(row[:4]), *row[4:])
+        for row in shown.select(
+            "exchange",
+            "category",
+            "symbol",
+            "interval",
+            "first_missing",
+            "last_missing",
+            "n_missing",
+            "verdict",
+            "evidence",
+        ).rows()
+    ]
+    columns = ("series", "first missing", "last missing", "bars", "verdict", "because")
+    print_table(rows, columns, right=("bars",), title="\nLongest holes")
+    _say_rest(holes.height, "holes")
+
+
+def _show_oddities(oddities: "pl.DataFrame") -> None:
+    import polars as pl
+
+    by_kind = oddities.group_by("series", "kind").agg(pl.len(), pl.col("open_time", "detail").first())
+    rows = by_kind.sort("series", "kind").rows()
+    columns = ("series", "kind", "times", "first", "for example")
+    print_table(rows, columns, right=("times",), title="\nOddities")
+
+
+def _say_rest(n: int, what: str) -> None:
+    if n > _N_SHOWN:
+        results.print(f"  ... {n - _N_SHOWN} more: mmf sql {what}, or --json", markup=False)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,301 @@
+"""`mmf ingest bybit`, `mmf ingest binance`, and `mmf ingest` alone: bars kept up to date from exchanges."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import TaskID
+
+from cli.console import print_facts, print_json, print_table, progress_bar, say
+from cli.ingest import show_reports
+from cli.options import ConfigOption, IntervalOption, JsonOption, WarehouseOption, open_warehouse
+from cli.settings import Settings, read_settings
+from mmf.errors import CallError
+
+if TYPE_CHECKING:
+    from mmf.bars import Series
+    from mmf.markets.binance import BinanceSource
+    from mmf.markets.bybit import BybitSource
+    from mmf.markets.source import Batch
+    from mmf.pipeline.ingest import IngestReport
+    from warehouse import Warehouse
+
+DERIVATIVES = {"bybit": "linear", "binance": "um"}  # each exchange's category of contracts settled in dollars
+EXCHANGES = tuple(DERIVATIVES)
+DEFAULT_DAYS = 730
+_DAY_MS = 86_400_000
+
+SymbolsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="SYMBOL...", help="Such as BTCUSDT; a pattern such as 'BTC*'.")
+]
+CategoryOption = Annotated[str | None, typer.Option(help="bybit: linear, inverse, spot; binance: um, spot.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Every instrument that the exchange trades.")]
+DaysOption = Annotated[int | None, typer.Option(min=1, help=f"Days back from now (default: {DEFAULT_DAYS}).")]
+StartOption = Annotated[datetime | None, typer.Option(help="First open_time, UTC.")]
+EndOption = Annotated[datetime | None, typer.Option(help="Instant before which bars open, UTC (default: now).")]
+AllHistoryOption = Annotated[bool, typer.Option("--all-history", help="From the launch of the instrument.")]
+BaseUrlOption = Annotated[str | None, typer.Option(envvar="MMF_BASE_URL", help="Another address of the exchange.")]
+
+
+@dataclass(frozen=True)
+class Span:
+    """What range of time was asked for; all open means: from the first stored bar, or the default days."""
+
+    days: int | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    is_all: bool = False
+
+    def __post_init__(self) -> None:
+        chosen = [self.days is not None, self.start is not None or self.end is not None, self.is_all]
+        if sum(chosen) > 1:
+            raise CallError("--days, --start/--end and --all-history exclude one another. Give one of them.")
+        if self.start and self.end and self.start >= self.end:
+            raise CallError(f"--start {self.start} is not before --end {self.end}.")
+
+    def range_ms(self, *, first_stored_ms: int | None, now_ms: int) -> tuple[int, int]:
+        """Return the half-open range of open_time; open-ended where no end was given, since the exchange knows now."""
+        from mmf.markets.source import ALL_TIME
+
+        stop_ms = _ms(self.end) if self.end else ALL_TIME[1]
+        if self.is_all:
+            return ALL_TIME[0], stop_ms
+        if self.start:
+            return _ms(self.start), stop_ms
+        if self.days is None and first_stored_ms is not None:
+            return first_stored_ms, stop_ms
+        return now_ms - (self.days or DEFAULT_DAYS) * _DAY_MS, stop_ms
+
+
+def bybit(
+    symbols: SymbolsArgument = None,
+    *,
+    category: CategoryOption = None,
+    interval: IntervalOption = None,
+    days: DaysOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    all_history: AllHistoryOption = False,
+    every: AllOption = False,
+    base_url: BaseUrlOption = None,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Fetch klines from Bybit: what is wanted, less what is held or known to be absent.
+
+    Interrupted at any moment, the same command fetches the rest.
+    """
+    _ingest(
+        "bybit",
+        symbols,
+        category=category or DERIVATIVES["bybit"],
+        interval=interval,
+        span=Span(days, start, end, all_history),
+        every=every,
+        base_url=base_url,
+        warehouse=warehouse,
+        config=config,
+        json=json,
+    )
+
+
+def binance(
+    symbols: SymbolsArgument = None,
+    *,
+    category: CategoryOption = None,
+    interval: IntervalOption = None,
+    days: DaysOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    all_history: AllHistoryOption = False,
+    every: AllOption = False,
+    base_url: BaseUrlOption = None,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Fetch klines from Binance: archives first, their checksums verified, REST for the rest.
+
+    Interrupted at any moment, the same command fetches the rest.
+    """
+    _ingest(
+        "binance",
+        symbols,
+        category=category or DERIVATIVES["binance"],
+        interval=interval,
+        span=Span(days, start, end, all_history),
+        every=every,
+        base_url=base_url,
+        warehouse=warehouse,
+        config=config,
+        json=json,
+    )
+
+
+def refresh_known(
+    context: typer.Context,
+    *,
+    base_url: BaseUrlOption = None,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Bring bars in; alone, without a command, bring every stored series of an exchange up to date."""
+    if context.invoked_subcommand is not None:
+        return
+    from mmf.bars import Series
+
+    with open_warehouse(warehouse, read_settings(config)) as opened:
+        known = [Series(*key) for key in opened.series() if key.exchange in EXCHANGES]
+        if not known:
+            raise CallError("no series of an exchange is stored yet. Begin with: mmf ingest bybit BTCUSDT")
+        show_reports(list(refresh_shown(opened, known, Span(), base_url=base_url)), json=json)
+
+
+def funding(
+    exchange: Annotated[str, typer.Argument(help="bybit or binance.")],
+    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...")],
+    *,
+    category: CategoryOption = None,
+    days: DaysOption = None,
+    base_url: BaseUrlOption = None,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Fetch the funding rates of perpetual contracts that are not stored yet."""
+    from mmf.bars import Series
+    from mmf.pipeline.listings import refresh_funding
+
+    now_ms = time.time_ns() // 1_000_000
+    source = source_of(exchange, base_url)
+    series = [Series.of(exchange, category or DERIVATIVES[exchange], symbol, "60") for symbol in symbols]
+    with open_warehouse(warehouse, read_settings(config), create=True) as opened:
+        start_ms = now_ms - (days or DEFAULT_DAYS) * _DAY_MS
+        gained = refresh_funding(opened, source, series, start_ms=start_ms, now_ms=now_ms)
+    rows = [(one.exchange, one.category, one.symbol, n) for one, n in gained.items()]
+    columns = ("exchange", "category", "symbol", "new rates")
+    print_json([dict(zip(columns, row, strict=True)) for row in rows]) if json else print_table(
+        rows, columns, right=columns[3:]
+    )
+
+
+def universe(
+    exchange: Annotated[str, typer.Argument(help="bybit or binance.")],
+    *,
+    category: CategoryOption = None,
+    aliases: Annotated[Path | None, typer.Option(help="More renames, in the form of mmf/data/aliases.toml.")] = None,
+    base_url: BaseUrlOption = None,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Record what an exchange lists now, so that the universe of any day can be asked without hindsight."""
+    from mmf.aliases import read_aliases
+    from mmf.pipeline.listings import refresh_instruments
+
+    source, now_ms = source_of(exchange, base_url), time.time_ns() // 1_000_000
+    market = category or DERIVATIVES[exchange]
+    with open_warehouse(warehouse, read_settings(config), create=True) as opened:
+        n_changed = refresh_instruments(opened, source, exchange, market, read_aliases(aliases), now_ms=now_ms)
+    facts = {"exchange": exchange, "category": market, "new or changed": n_changed}
+    print_json(facts) if json else print_facts(facts)
+
+
+def refresh_shown(
+    warehouse: "Warehouse", series: "Sequence[Series]", span: Span, /, *, base_url: str | None
+) -> "Iterator[IngestReport]":
+    """Refresh series one after the other, each with progress; yield a report for each."""
+    from mmf.pipeline.exchange import refresh, stored_numbers
+    from mmf.ranges import clip, count
+
+    with progress_bar() as progress:
+        for one in series:
+            numbers = stored_numbers(warehouse, one)
+            first_ms = one.grid.open_time_ms(int(numbers[0])) if len(numbers) else None
+            asked = span.range_ms(first_stored_ms=first_ms, now_ms=time.time_ns() // 1_000_000)
+            task = progress.add_task(str(one), total=None)
+
+            def plan(wanted: list[tuple[int, int]], task: TaskID = task, ms: int = one.grid.ms) -> None:
+                until_now = clip(wanted, 0, time.time_ns() // 1_000_000)
+                progress.update(task, total=None if span.is_all else count(until_now) // ms)
+
+            def advance(_: "Batch", report: "IngestReport", task: TaskID = task) -> None:
+                progress.update(task, completed=report.n_rows)
+
+            source = source_of(one.exchange, base_url)
+            yield refresh(warehouse, source, one, asked, on_plan=plan, on_batch=advance)
+
+
+def source_of(exchange: str, base_url: str | None, /) -> "BybitSource | BinanceSource":
+    """Return the source of an exchange, at another address where one is given."""
+    match exchange:
+        case "bybit":
+            from mmf.markets.bybit import BYBIT_URL, BybitSource
+
+            return BybitSource(base_url or BYBIT_URL)
+        case "binance":
+            from mmf.markets.binance import ARCHIVE_URL, BinanceSource
+
+            return BinanceSource(base_url, archive_url=base_url or ARCHIVE_URL)
+        case _:
+            raise CallError(f"{exchange!r} is no exchange that MMF can ask. Use one of {', '.join(EXCHANGES)}.")
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _ingest(
+    exchange: str,
+    symbols: list[str] | None,
+    *,
+    category: str,
+    interval: str | None,
+    span: Span,
+    every: bool,
+    base_url: str | None,
+    warehouse: Path | None,
+    config: Path | None,
+    json: bool,
+) -> None:
+    from mmf.bars import Series
+
+    settings = read_settings(config)
+    name = str(settings.pick("market.interval", interval, "60"))
+    chosen = _symbols(exchange, category, symbols, settings, every=every, base_url=base_url)
+    series = [Series.of(exchange, category, symbol, name) for symbol in chosen]
+    with open_warehouse(warehouse, settings, create=True) as opened:
+        show_reports(list(refresh_shown(opened, series, span, base_url=base_url)), json=json)
+
+
+def _symbols(
+    exchange: str, category: str, symbols: list[str] | None, settings: Settings, *, every: bool, base_url: str | None
+) -> list[str]:
+    """Names as given; patterns and --all are looked up at the exchange."""
+    names = symbols or ([] if every else settings.pick("market.symbols", None, []))
+    if every and symbols:
+        raise CallError("--all and symbols exclude one another.")
+    if not names and not every:
+        raise CallError(f"say what to fetch: mmf ingest {exchange} BTCUSDT, a pattern such as 'BTC*', or --all.")
+    if not every and not any(_is_pattern(name) for name in names):
+        return list(names)
+    listed = source_of(exchange, base_url).instruments(category).filter(status="Trading")["symbol"].to_list()
+    found = [name for name in listed if every or any(fnmatchcase(name, pattern) for pattern in names)]
+    if not found:
+        raise CallError(f"none of the {len(listed)} {category} symbols of {exchange} matches {' '.join(names)}.")
+    say(f"{len(found)} symbols: {', '.join(found[:8])}{' ...' if len(found) > 8 else ''}")
+    return found
+
+
+def _is_pattern(name: str) -> bool:
+    return any(mark in name for mark in "*?[")
+
+
+def _ms(time_: datetime) -> int:
+    return int(time_.replace(tzinfo=time_.tzinfo or UTC).timestamp() * 1000)

@@ -1,0 +1,107 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from mmf.bars import Series
+from tests.cli.runner import Run
+from tests.exchange.server import LoopbackExchange, Market
+from tests.exchange.truth import JANUARY_2024_MS, walk_bars, walk_funding
+
+BTC = Series("bybit", "linear", "BTCUSDT", "60")
+ETH = Series("bybit", "linear", "ETHUSDT", "60")
+UM = Series("binance", "um", "BTCUSDT", "60")
+JANUARY = ("--start", "2024-01-01")
+
+
+@pytest.fixture
+def exchange() -> Iterator[LoopbackExchange]:
+    markets = [
+        Market(BTC, walk_bars(1_500), launch_ms=JANUARY_2024_MS, funding=walk_funding(100)),
+        Market(ETH, walk_bars(1_500, seed=1), launch_ms=JANUARY_2024_MS),
+        Market(UM, walk_bars(1_500, seed=2), launch_ms=JANUARY_2024_MS),
+    ]
+    with LoopbackExchange(markets) as served:
+        yield served
+
+
+@pytest.mark.parametrize("name", ["bybit", "binance"])
+def test_an_exchange_fills_the_warehouse_and_a_rerun_finds_nothing_new(
+    mmf: Run, exchange: LoopbackExchange, name: str
+) -> None:
+    command = ("ingest", name, "BTCUSDT", *JANUARY, "--base-url", exchange.url)
+    [report] = json.loads(mmf(*command, "--json"))
+    assert report["n_added"] == 1_500
+    assert "nothing new" in mmf(*command)
+
+
+def test_a_pattern_is_looked_up_at_the_exchange(mmf: Run, exchange: LoopbackExchange) -> None:
+    reports = json.loads(mmf("ingest", "bybit", "*USDT", *JANUARY, "--base-url", exchange.url, "--json"))
+    assert [report["series"] for report in reports] == [str(BTC), str(ETH)]
+
+
+def test_ingest_alone_refreshes_what_is_known(mmf: Run, exchange: LoopbackExchange) -> None:
+    stop = ("--end", "2024-02-01")
+    mmf("ingest", "bybit", "BTCUSDT", *JANUARY, *stop, "--base-url", exchange.url)
+    [report] = json.loads(mmf("ingest", "--base-url", exchange.url, "--json"))
+    assert report["n_added"] == 1_500 - 31 * 24
+
+
+def test_ingest_alone_without_any_series_names_the_first_step(mmf: Run) -> None:
+    mmf("ingest", "simulated", "--bars", "10")
+    assert "mmf ingest bybit BTCUSDT" in mmf("ingest", exit_code=2)
+
+
+def test_an_unknown_symbol_is_named(mmf: Run, exchange: LoopbackExchange) -> None:
+    assert "NOPEUSDT" in mmf("ingest", "bybit", "NOPEUSDT", *JANUARY, "--base-url", exchange.url, exit_code=1)
+
+
+def test_a_run_brings_its_series_up_to_date_first(mmf: Run, exchange: LoopbackExchange) -> None:
+    """There are too few bars to train on, but they have come."""
+    mmf("run", "BTCUSDT", "--days", "3000", "--base-url", exchange.url, exit_code=1)
+    assert json.loads(mmf("data", "status", "--json"))["series"][0]["count_bars"] == 1_500
+
+
+def test_funding_and_universe_land_in_sql(mmf: Run, exchange: LoopbackExchange) -> None:
+    mmf("ingest", "funding", "bybit", "BTCUSDT", "--days", "3000", "--base-url", exchange.url)
+    mmf("ingest", "universe", "bybit", "--base-url", exchange.url)
+    assert json.loads(mmf("sql", "select count(*) as n from funding", "--format", "json")) == [{"n": 100}]
+    day = "select symbol from universe_at(timestamptz '2024-02-01') order by symbol"
+    assert mmf("sql", day, "--format", "csv").split() == ["symbol", "BTCUSDT", "ETHUSDT"]
+
+
+def test_check_repair_and_revisions(mmf: Run, exchange: LoopbackExchange) -> None:
+    at = ("--base-url", exchange.url)
+    mmf("ingest", "bybit", "ETHUSDT", *JANUARY, *at)
+    mmf("ingest", "bybit", "BTCUSDT", *JANUARY, "--end", "2024-01-10", *at)
+    mmf("ingest", "bybit", "BTCUSDT", "--start", "2024-01-12", *at)
+    shown = mmf("data", "check")
+    assert "lost" in shown
+    assert "ETHUSDT 60 traded meanwhile" in shown
+    assert json.loads(mmf("data", "repair", *at, "--json")) == [{"series": str(BTC), "n_asked": 48, "n_found": 48}]
+    assert json.loads(mmf("data", "check", "--json"))["holes"] == []
+    assert "No bar was restated" in mmf("data", "revisions")
+    restated = walk_bars(1_500)[1_499:].with_columns(volume=walk_bars(1_500)[1_499:]["volume"] * 2)
+    exchange.revise(BTC, restated)
+    mmf("ingest", "bybit", "BTCUSDT", *at)
+    assert json.loads(mmf("data", "revisions", str(BTC), "--json"))[0]["revision"] == 0
+
+
+@pytest.mark.real_bars
+def test_the_real_march_of_2023_loads_whole_and_its_outage_is_one(mmf: Run, real_bars: Path) -> None:
+    series = Series("binance", "spot", "BTCUSDT", "1")
+    march = pl.read_parquet(real_bars / "klines" / "binance_spot_BTCUSDT_1m.parquet").filter(
+        pl.col("open_time").dt.strftime("%Y-%m") == "2023-03"
+    )
+    with LoopbackExchange([Market(series, march)]) as exchange:
+        span = ("--start", "2023-03-01", "--end", "2023-04-01", "--base-url", exchange.url)
+        mmf("ingest", "binance", "BTCUSDT", "--category", "spot", "--interval", "1", *span)
+    zips = sorted(map(str, (real_bars / "archives").glob("BTCUSDT-1m-*.zip")))
+    options = ("--exchange", "binance", "--category", "spot")
+    [report] = json.loads(mmf("ingest", "files", *zips, *options, "--json"))
+    assert (report["n_rows"], report["n_unchanged"]) == (44_560, 44_560)  # the zips hold the same, to the last digit
+    [hole] = json.loads(mmf("data", "check", "--json"))["holes"]
+    assert (hole["first_missing"][:16], hole["last_missing"][:16]) == ("2023-03-24 12:40", "2023-03-24 13:59")
+    assert (hole["n_missing"], hole["verdict"]) == (80, "exchange outage")
