@@ -28,16 +28,17 @@ def status(
 
     with open_warehouse(warehouse, read_settings(config)) as opened, opened.pin(as_of) as snapshot:
         with warehouse_query.connect(snapshot) as connection:
-            coverage = connection.sql(warehouse_query.inspection("coverage")).pl()
+            found = connection.sql(warehouse_query.inspection("status")).pl()
         n_bytes = opened.disk_bytes()
     if json:
-        print_json({"snapshot": snapshot.id, "bytes": n_bytes, "series": coverage.to_dicts()})
+        print_json({"snapshot": snapshot.id, "bytes": n_bytes, "series": found.to_dicts()})
         return
-    if coverage.is_empty():
+    if found.is_empty():
         results.print("The warehouse holds no bars yet. Bring some in: mmf ingest files PATH, or mmf ingest simulated")
         return
-    numbers = [name for name, dtype in coverage.schema.items() if dtype.is_numeric()]
-    print_table(coverage.rows(), coverage.columns, right=numbers)
+    columns = ("series", "first bar", "last bar", "age", "bars", "gaps", "missing", "revisions", "MB")
+    rows = [(":".join(row[:4]), *row[4:6], _age(row[6]), *row[7:11], f"{row[11] / 1e6:.1f}") for row in found.rows()]
+    print_table(rows, columns, right=columns[3:])
     print_facts({"snapshot": f"S{snapshot.id}", "on disk": f"{n_bytes / 1e6:,.1f} MB"})
 
 
@@ -67,6 +68,11 @@ def expire(
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _age(hours: float) -> str:
+    """Time since the last bar closed, in the unit that suits."""
+    return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:.0f} h" if hours < 72 else f"{hours / 24:,.0f} d"
 
 
 def _seconds(text: str) -> float:

@@ -235,6 +235,9 @@ def refresh_shown(
 
 def source_of(exchange: str, base_url: str | None, /) -> "BybitSource | BinanceSource":
     """Return the source of an exchange, at another address where one is given."""
+    import stamina
+
+    stamina.instrumentation.set_on_retry_hooks([])  # by default each retry writes a line across the progress bar
     match exchange:
         case "bybit":
             from mmf.markets.bybit import BYBIT_URL, BybitSource

@@ -2,21 +2,28 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import pytest
 import typer
 
 from cli.main import app
+from mmf.bars import Series
 from tests.cli.runner import Run
+from tests.exchange.server import LoopbackExchange, Market
+from tests.exchange.truth import JANUARY_2024_MS, walk_bars, walk_funding
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))))
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 REAL = "$MMF_REAL_BARS"
 
-# These ask an exchange: they are tested against the loopback exchange, not here.
+# A page that asks an exchange names this address; here it is that of the loopback exchange.
+EXCHANGE = "$EXCHANGE"
+# These ask an exchange; where a page shows them without an address they would ask the real one.
 ASK_AN_EXCHANGE = {"data repair", "ingest", "ingest binance", "ingest bybit", "ingest funding", "ingest universe"}
 # The figures of a fit differ in their last digits from one kind of processor to another.
 FIT = {"demo", "run", "train"}
@@ -65,15 +72,34 @@ def plain(line: str) -> str:
     return re.sub(r"\bS\d+\b", "S", " ".join(line.split()))
 
 
-def run_as_shown(mmf: Run, commands: list[Shown], *, real_bars: str = "") -> None:
+def run_as_shown(mmf: Run, commands: list[Shown], *, real_bars: str = "", exchange_url: str = "") -> None:
     for command in commands:
-        if command.name in ASK_AN_EXCHANGE:
+        if command.name in ASK_AN_EXCHANGE and EXCHANGE not in command.words:
             continue
-        printed = mmf(*(word.replace(REAL, real_bars) for word in command.words))
+        printed = mmf(*(word.replace(REAL, real_bars).replace(EXCHANGE, exchange_url) for word in command.words))
         if command.name in FIT:
             continue
         lines = {plain(line) for line in printed.splitlines()}
         assert [line for line in command.output if plain(line) not in lines | {"", "..."}] == []
+
+
+@pytest.fixture
+def exchange_url() -> Iterator[str]:
+    """Two symbols of Bybit from January 2024, with an outage of forty hours and the funding of one."""
+    with LoopbackExchange(
+        [
+            Market(
+                Series("bybit", "linear", symbol, "60"), with_outage(seed), JANUARY_2024_MS, funding=walk_funding(250)
+            )
+            for seed, symbol in enumerate(("BTCUSDT", "ETHUSDT"))
+        ]
+    ) as exchange:
+        yield exchange.url
+
+
+def with_outage(seed: int) -> pl.DataFrame:
+    bars = walk_bars(2_000, seed=seed)
+    return pl.concat([bars[:700], bars[740:]])
 
 
 def is_run_on_real_bars(command: Shown) -> bool:
@@ -81,10 +107,11 @@ def is_run_on_real_bars(command: Shown) -> bool:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if not all(map(is_run_on_real_bars, shown(page)))])
-def test_every_command_shown_runs(mmf: Run, page: str) -> None:
+def test_every_command_shown_runs(mmf: Run, page: str, exchange_url: str) -> None:
     if page == "README.md":
         mmf("demo", "--days", "110")  # the quick start stands before the tour, and newcomers stay in its folder
-    run_as_shown(mmf, [command for command in shown(page) if not command.needs_real_bars])
+    commands = [command for command in shown(page) if not command.needs_real_bars]
+    run_as_shown(mmf, commands, exchange_url=exchange_url)
 
 
 @pytest.mark.real_bars

@@ -1,0 +1,165 @@
+"""Binance, USDT-M futures and spot, as a source of bars, funding rates and instruments."""
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
+from typing import TypeVar
+
+import polars as pl
+
+from mmf.bars import Series
+from mmf.errors import CallError
+from mmf.markets.binance_reader import PREFIXES, BinanceReader, ask_funding, ask_instruments, ask_time_ms
+from mmf.markets.http import HttpClient, HttpOptions, check_base_url
+from mmf.markets.pacing import Pacer, shared_pacer
+from mmf.markets.pages import Part, to_batch, wanted_numbers
+from mmf.markets.source import Batch
+from mmf.markets.streams import in_groups, iterate, run
+
+T = TypeVar("T")
+
+BASE_URLS = {"um": "https://fapi.binance.com", "spot": "https://api.binance.com"}
+ARCHIVE_URL = "https://data.binance.vision"
+WEIGHT_PER_MIN = 2_300  # published: 2,400 for futures and 6,000 for spot; the rest is for a browser at the same address
+FUNDING_REQUESTS, FUNDING_WINDOW_S = 450, 300.0  # published: 500
+
+_ARCHIVES_PER_WINDOW, _ARCHIVE_WINDOW_S = 500, 10.0  # nothing is published; this fetches years of months in seconds
+_BATCH_PARTS = 32
+_BATCH_ROWS = 50_000
+
+
+class BinanceSource:
+    """Klines from archives and REST, funding rates and instruments of Binance; no key is needed.
+
+    Parameters
+    ----------
+    base_url : str, optional
+        Another address of the REST interface, for both categories.
+    archive_url : str
+        Host of the archives.
+    now_ms : callable
+        The local clock, which only stamps `fetched_at`; what has closed is told by the HTTP Date header.
+    options : HttpOptions
+        Bounds and patience of the requests.
+    pacer : Pacer, optional
+        For REST and archives alike; by default one for each host, shared by all sources of this process, with a
+        weight of 2,300 a minute for REST.
+
+    Notes
+    -----
+    volume is in coins, turnover is Binance's quote volume. Bars from archives have the source `binance:archive` in
+    the ledger, those from REST `binance`.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        archive_url: str = ARCHIVE_URL,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        options: HttpOptions | None = None,
+        pacer: Pacer | None = None,
+    ) -> None:
+        self.base_url = None if base_url is None else check_base_url(base_url)
+        self.archive_url = check_base_url(archive_url)
+        self.now_ms = now_ms
+        self.options = options or HttpOptions()
+        self.pacer = pacer
+
+    def batches(self, series: Series, wanted: Sequence[tuple[int, int]], /) -> Iterator[Batch]:
+        """Yield the wanted bars, oldest first; see `mmf.markets.source.Source`.
+
+        Whole past months and days that would take REST more than one request come from archives, their sha256
+        verified; everything else, what has no archive yet and what an archive lacks comes from REST. A slot without a
+        bar counts as covered once two answers, or an archive and REST, agree on it.
+
+        Raises
+        ------
+        CallError
+            The series is not of Binance, or of a category that is not supported.
+        RefusedError
+            Binance does not know the symbol.
+        BannedError, BlockedError, ExchangeError
+            Binance stopped answering, or an archive is damaged; everything before that was yielded.
+        """
+        _check(series)
+        yield from iterate(self._batches(series, wanted))
+
+    def time_ms(self, category: str = "um", /) -> int:
+        """Return the exchange's own time."""
+        _check_category(category)
+        return self._run(category, lambda client: ask_time_ms(client, category))
+
+    def instruments(self, category: str, /) -> pl.DataFrame:
+        """Return the instruments of a category; what was delisted long ago is not among them.
+
+        Returns
+        -------
+        pl.DataFrame
+            `mmf.markets.listings.INSTRUMENT_SCHEMA`, sorted by symbol. funding_interval_min is null, and for spot the
+            times are null: exchangeInfo does not tell.
+        """
+        _check_category(category)
+        return self._run(category, lambda client: ask_instruments(client, category))
+
+    def funding(self, series: Series, start_ms: int, stop_ms: int, /) -> pl.DataFrame:
+        """Return the funding rates of a contract in a half-open range of time, oldest first.
+
+        Returns
+        -------
+        pl.DataFrame
+            funding_time (Datetime ms UTC, some ms after the full hour) and rate (Float64, a share).
+        """
+        _check(series)
+        if series.category == "spot":
+            raise CallError(f"{series}: spot has no funding. Ask for a contract of the category um.")
+        pacer = shared_pacer(f"{self._url(series.category)} funding", FUNDING_REQUESTS, FUNDING_WINDOW_S)
+        return self._run(series.category, lambda client: ask_funding(client, series, start_ms, stop_ms), pacer=pacer)
+
+    def _run(self, category: str, work: Callable[[HttpClient], Awaitable[T]], *, pacer: Pacer | None = None) -> T:
+        async def with_client() -> T:
+            async with self._client(category, pacer) as client:
+                return await work(client)
+
+        return run(with_client())
+
+    def _url(self, category: str) -> str:
+        return self.base_url or BASE_URLS[category]
+
+    def _client(self, category: str, pacer: Pacer | None = None) -> HttpClient:
+        url = self._url(category)
+        pacer = pacer or self.pacer or shared_pacer(url + PREFIXES[category], WEIGHT_PER_MIN, 60.0)
+        return HttpClient(url, pacer=pacer, options=self.options)
+
+    def _archive_client(self) -> HttpClient:
+        key = f"{self.archive_url} archives"
+        pacer = self.pacer or shared_pacer(key, _ARCHIVES_PER_WINDOW, _ARCHIVE_WINDOW_S)
+        return HttpClient(self.archive_url, pacer=pacer, options=self.options)
+
+    async def _batches(self, series: Series, wanted: Sequence[tuple[int, int]]) -> AsyncGenerator[Batch, None]:
+        async with self._client(series.category) as rest, self._archive_client() as archives:
+            parts = BinanceReader(rest, archives, series).parts(wanted_numbers(wanted, series.grid))
+            async with aclosing(in_groups(parts, has_room=_has_room)) as groups:
+                async for group in groups:
+                    yield to_batch(series, group, fetched_at_ms=self.now_ms())
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _has_room(group: list[Part], part: Part) -> bool:
+    n_rows = sum(one.rows.height for one in group) + part.rows.height
+    return part.source == group[0].source and len(group) < _BATCH_PARTS and n_rows <= _BATCH_ROWS
+
+
+def _check(series: Series) -> None:
+    if series.exchange != "binance":
+        raise CallError(f"{series} is not a series of Binance. Its exchange must be 'binance'.")
+    _check_category(series.category)
+
+
+def _check_category(category: str) -> None:
+    if category == "cm":
+        raise CallError("category cm (coin-margined futures) is not supported. Use um or spot, or mmf ingest files.")
+    if category not in PREFIXES:
+        raise CallError(f"category {category!r} is not of Binance. Use one of {' '.join(PREFIXES)}.")

@@ -1,0 +1,29 @@
+"""What an exchange can refuse; each message says what to do next."""
+
+from mmf.errors import MMFError
+
+
+class ExchangeError(MMFError):
+    """An exchange did not answer, or not as it should; what was fetched before stands, and a rerun goes on from it."""
+
+
+class RefusedError(ExchangeError):
+    """The exchange does not know what was asked: a symbol, an interval or another parameter."""
+
+
+class BlockedError(ExchangeError):
+    """The exchange does not serve this place (a geo block or a firewall); asking again is of no use."""
+
+
+class BannedError(ExchangeError):
+    """The exchange has banned this IP address for a while.
+
+    Attributes
+    ----------
+    wait_s : float
+        Seconds until the ban ends.
+    """
+
+    def __init__(self, message: str, *, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
