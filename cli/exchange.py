@@ -1,7 +1,7 @@
 """`mmf ingest bybit`, `mmf ingest binance`, and `mmf ingest` alone: bars kept up to date from exchanges."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DERIVATIVES = {"bybit": "linear", "binance": "um"}  # each exchange's category of contracts settled in dollars
 EXCHANGES = tuple(DERIVATIVES)
 DEFAULT_DAYS = 730
+_SOURCES = {"bybit": "", "binance": ": archives first, their checksums verified, REST for the rest"}
 _DAY_MS = 86_400_000
 
 SymbolsArgument = Annotated[
@@ -72,70 +73,40 @@ class Span:
         return now_ms - (self.days or DEFAULT_DAYS) * _DAY_MS, stop_ms
 
 
-def bybit(
-    symbols: SymbolsArgument = None,
-    *,
-    category: CategoryOption = None,
-    interval: IntervalOption = None,
-    days: DaysOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    all_history: AllHistoryOption = False,
-    every: AllOption = False,
-    base_url: BaseUrlOption = None,
-    warehouse: WarehouseOption = None,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Fetch klines from Bybit: what is wanted, less what is held or known to be absent.
+def command_of(exchange: str, /) -> Callable[..., None]:
+    """Return the command that fetches klines from one exchange."""
 
-    Interrupted at any moment, the same command fetches the rest.
+    def ingest(
+        symbols: SymbolsArgument = None,
+        *,
+        category: CategoryOption = None,
+        interval: IntervalOption = None,
+        days: DaysOption = None,
+        start: StartOption = None,
+        end: EndOption = None,
+        all_history: AllHistoryOption = False,
+        every: AllOption = False,
+        base_url: BaseUrlOption = None,
+        warehouse: WarehouseOption = None,
+        config: ConfigOption = None,
+        json: JsonOption = False,
+    ) -> None:
+        from mmf.bars import Series
+
+        settings, span = read_settings(config), Span(days, start, end, all_history)
+        name = str(settings.pick("market.interval", interval, "60"))
+        market = category or DERIVATIVES[exchange]
+        chosen = _symbols(exchange, market, symbols, settings, every=every, base_url=base_url)
+        series = [Series.of(exchange, market, symbol, name) for symbol in chosen]
+        with open_warehouse(warehouse, settings, create=True) as opened:
+            show_reports(list(refresh_shown(opened, series, span, base_url=base_url)), json=json)
+
+    ingest.__doc__ = f"""Fetch klines from {exchange.capitalize()}{_SOURCES[exchange]}.
+
+    What is wanted, less what is held or known to be absent. Interrupted at any moment, the same command fetches the
+    rest.
     """
-    _ingest(
-        "bybit",
-        symbols,
-        category=category or DERIVATIVES["bybit"],
-        interval=interval,
-        span=Span(days, start, end, all_history),
-        every=every,
-        base_url=base_url,
-        warehouse=warehouse,
-        config=config,
-        json=json,
-    )
-
-
-def binance(
-    symbols: SymbolsArgument = None,
-    *,
-    category: CategoryOption = None,
-    interval: IntervalOption = None,
-    days: DaysOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    all_history: AllHistoryOption = False,
-    every: AllOption = False,
-    base_url: BaseUrlOption = None,
-    warehouse: WarehouseOption = None,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Fetch klines from Binance: archives first, their checksums verified, REST for the rest.
-
-    Interrupted at any moment, the same command fetches the rest.
-    """
-    _ingest(
-        "binance",
-        symbols,
-        category=category or DERIVATIVES["binance"],
-        interval=interval,
-        span=Span(days, start, end, all_history),
-        every=every,
-        base_url=base_url,
-        warehouse=warehouse,
-        config=config,
-        json=json,
-    )
+    return ingest
 
 
 def refresh_known(
@@ -252,29 +223,6 @@ def source_of(exchange: str, base_url: str | None, /) -> "BybitSource | BinanceS
 
 
 # ------------------------------------------------------------------------------------
-
-
-def _ingest(
-    exchange: str,
-    symbols: list[str] | None,
-    *,
-    category: str,
-    interval: str | None,
-    span: Span,
-    every: bool,
-    base_url: str | None,
-    warehouse: Path | None,
-    config: Path | None,
-    json: bool,
-) -> None:
-    from mmf.bars import Series
-
-    settings = read_settings(config)
-    name = str(settings.pick("market.interval", interval, "60"))
-    chosen = _symbols(exchange, category, symbols, settings, every=every, base_url=base_url)
-    series = [Series.of(exchange, category, symbol, name) for symbol in chosen]
-    with open_warehouse(warehouse, settings, create=True) as opened:
-        show_reports(list(refresh_shown(opened, series, span, base_url=base_url)), json=json)
 
 
 def _symbols(

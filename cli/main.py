@@ -21,7 +21,9 @@ app = typer.Typer(
 )
 app.command("demo")(train.demo)
 app.command("run")(train.run)
-for command in (exchange.bybit, exchange.binance, exchange.funding, exchange.universe):
+for name in exchange.EXCHANGES:
+    ingest.app.command(name)(exchange.command_of(name))
+for command in (exchange.funding, exchange.universe):
     ingest.app.command()(command)
 ingest.app.callback(invoke_without_command=True)(exchange.refresh_known)
 app.add_typer(ingest.app, name="ingest")

@@ -20,7 +20,7 @@ class Batch:
     series : Series
         The series that the rows belong to.
     rows : pl.DataFrame
-        Columns of `mmf.bars.BAR_SCHEMA`, and optionally `row` and `reason` (see `mmf.bars.check_bars`).
+        Columns of `mmf.bars.BAR_SCHEMA`, and optionally `row` and `reason` (see `mmf.bar_check.check_bars`).
     source : str
         What the ledger writes beside each bar, such as `file:klines.csv` or `bybit`.
     fetched_at_ms : int

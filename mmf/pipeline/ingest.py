@@ -6,15 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from mmf.bars import (
-    STORED_SCHEMA,
-    Checked,
-    Interval,
-    Merge,
-    Series,
-    check_bars,
-    merge_bars,
-)
+from mmf.bar_check import Checked, check_bars
+from mmf.bar_merge import Merge, merge_bars
+from mmf.bars import STORED_SCHEMA, Interval, Series
 from mmf.errors import DataError
 from mmf.markets.source import ALL_TIME, Batch, Source
 from mmf.pipeline.tables import LAYOUT, compact_bars

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from mmf.bars import BAR_SCHEMA, Series, check_bars
+from mmf.bar_check import check_bars
+from mmf.bars import BAR_SCHEMA, Series
 from mmf.errors import MMFError
 from mmf.markets.http import HttpOptions
 from mmf.markets.pacing import Pacer

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmf.bars import BAR_SCHEMA, Interval, Series, check_bars
+from mmf.bar_check import check_bars
+from mmf.bars import BAR_SCHEMA, Interval, Series
 from mmf.errors import CallError, DataError, MMFError
 from mmf.markets.files import FileFormat, FileSource, guess_series
 

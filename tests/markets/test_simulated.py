@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mmf.bars import BAR_SCHEMA, DAY_MS, Interval, Series, check_bars
+from mmf.bar_check import check_bars
+from mmf.bars import BAR_SCHEMA, DAY_MS, Interval, Series
 from mmf.errors import CallError
 from mmf.markets.simulated import MarketConfig, SimulatedMarket, SimulatedSource
 from mmf.markets.simulated_edge import bayes_auc, coupling_for, expected_auc
