@@ -245,6 +245,7 @@ def test_each_inspection_has_a_description_and_a_header() -> None:
         "revisions",
         "runs",
         "snapshots",
+        "status",
         "universe",
         "versions",
     ]
