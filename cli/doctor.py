@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import print_json, print_table, progress_bar, results
-from cli.exchange import BaseUrlOption, source_of
+from cli.console import print_facts, print_json, print_table, progress_bar, results, say
+from cli.exchange import EXCHANGES, BaseUrlOption, Urls, source_of
 from cli.options import ConfigOption, JsonOption, WarehouseOption, open_warehouse
 from cli.settings import read_settings
 from mmf.errors import CallError
@@ -50,18 +50,24 @@ def check(
 def repair(
     series: SeriesArgument = None,
     *,
+    again: Annotated[bool, typer.Option("--again", help="Ask for outages and bars without trades too.")] = False,
     base_url: BaseUrlOption = None,
     warehouse: WarehouseOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Ask the exchanges again for holes that are lost or were never checked, and for nothing else."""
+    from mmf.bars import Series
     from mmf.pipeline.doctor import repair as repair_bars
 
     with open_warehouse(warehouse, read_settings(config)) as opened, progress_bar() as progress:
         progress.add_task("repairing", total=None)
+        chosen = _chosen(opened, series) or [Series(*key) for key in opened.series()]
+        askable = [one for one in chosen if one.exchange in EXCHANGES]
+        if left_out := [str(one) for one in chosen if one.exchange not in EXCHANGES]:
+            say(f"left out, since no exchange can be asked for them: {', '.join(left_out)}")
         done = repair_bars(
-            opened, lambda exchange: source_of(exchange, base_url), _chosen(opened, series), now_ms=_now_ms()
+            opened, lambda exchange: source_of(exchange, Urls(base_url)), askable, now_ms=_now_ms(), again=again
         )
     if json:
         print_json([{"series": str(one.series), "n_asked": one.n_asked, "n_found": one.n_found} for one in done])
@@ -72,6 +78,36 @@ def repair(
     columns = ("series", "asked", "found", "not there")
     rows = [(one.series, one.n_asked, one.n_found, one.n_asked - one.n_found) for one in done]
     print_table(rows, columns, right=columns[1:])
+
+
+def compare(
+    left: Annotated[str, typer.Argument(metavar="SERIES", help="Such as bybit:linear:BTCUSDT:60.")],
+    right: Annotated[str, typer.Argument(metavar="SERIES", help="Another source or interval of the same symbol.")],
+    *,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare two series number by number; the finer interval is joined to the coarser one first."""
+    from mmf.pipeline.doctor import compare as compare_bars
+
+    with open_warehouse(warehouse, read_settings(config)) as opened:
+        found = compare_bars(opened, *(_chosen(opened, [left, right]) or []))
+    facts = {
+        "bars compared": found.n_compared,
+        "only in part": found.n_partial,
+        "only left": found.only_left.len(),
+        "only right": found.only_right.len(),
+        "numbers that differ": found.differences.height,
+    }
+    if json:
+        print_json({**facts, "differences": found.differences.to_dicts()})
+        return
+    print_facts(facts)
+    if not found.differences.is_empty():
+        columns = found.differences.columns
+        print_table(found.differences.head(_N_SHOWN).rows(), columns, right=columns[2:])
+        _say_rest(found.differences.height, "differences")
 
 
 def revisions(
@@ -154,7 +190,7 @@ def _show_oddities(oddities: "pl.DataFrame") -> None:
 
 def _say_rest(n: int, what: str) -> None:
     if n > _N_SHOWN:
-        results.print(f"  ... {n - _N_SHOWN} more: mmf sql {what}, or --json", markup=False)
+        results.print(f"  ... {n - _N_SHOWN} more {what}: --json shows all", markup=False)
 
 
 def _now_ms() -> int:

@@ -1,5 +1,6 @@
 """`mmf ingest bybit`, `mmf ingest binance`, and `mmf ingest` alone: bars kept up to date from exchanges."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import TaskID
+from rich.progress import Progress
 
 from cli.console import print_facts, print_json, print_table, progress_bar, say
 from cli.ingest import show_reports
@@ -30,6 +31,7 @@ EXCHANGES = tuple(DERIVATIVES)
 DEFAULT_DAYS = 730
 _SOURCES = {"bybit": "", "binance": ": archives first, their checksums verified, REST for the rest"}
 _DAY_MS = 86_400_000
+_SYMBOL = re.compile(r"[A-Z0-9_\-]{1,40}")
 
 SymbolsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="SYMBOL...", help="Such as BTCUSDT; a pattern such as 'BTC*'.")
@@ -40,7 +42,12 @@ DaysOption = Annotated[int | None, typer.Option(min=1, help=f"Days back from now
 StartOption = Annotated[datetime | None, typer.Option(help="First open_time, UTC.")]
 EndOption = Annotated[datetime | None, typer.Option(help="Instant before which bars open, UTC (default: now).")]
 AllHistoryOption = Annotated[bool, typer.Option("--all-history", help="From the launch of the instrument.")]
-BaseUrlOption = Annotated[str | None, typer.Option(envvar="MMF_BASE_URL", help="Another address of the exchange.")]
+BaseUrlOption = Annotated[str | None, typer.Option(help="Another address of the exchange.")]
+ArchiveUrlOption = Annotated[str | None, typer.Option(help="Another address of Binance's archives.")]
+RecheckOption = Annotated[
+    bool,
+    typer.Option("--recheck", help="Fetch the whole range again: for restatements, and what was said to be absent."),
+]
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,13 @@ class Span:
         if self.is_all:
             return ALL_TIME[0], stop_ms
         if self.start:
+            if _ms(self.start) > now_ms:
+                raise CallError(f"--start {self.start} lies in the future; no exchange has bars there.")
             return _ms(self.start), stop_ms
         if self.days is None and first_stored_ms is not None:
-            return first_stored_ms, stop_ms
-        return now_ms - (self.days or DEFAULT_DAYS) * _DAY_MS, stop_ms
+            return min(first_stored_ms, stop_ms), stop_ms
+        start_ms = min(now_ms, stop_ms) - (self.days or DEFAULT_DAYS) * _DAY_MS
+        return start_ms, stop_ms
 
 
 def command_of(exchange: str, /) -> Callable[..., None]:
@@ -86,7 +96,9 @@ def command_of(exchange: str, /) -> Callable[..., None]:
         end: EndOption = None,
         all_history: AllHistoryOption = False,
         every: AllOption = False,
+        recheck: RecheckOption = False,
         base_url: BaseUrlOption = None,
+        archive_url: ArchiveUrlOption = None,
         warehouse: WarehouseOption = None,
         config: ConfigOption = None,
         json: JsonOption = False,
@@ -99,7 +111,8 @@ def command_of(exchange: str, /) -> Callable[..., None]:
         chosen = _symbols(exchange, market, symbols, settings, every=every, base_url=base_url)
         series = [Series.of(exchange, market, symbol, name) for symbol in chosen]
         with open_warehouse(warehouse, settings, create=True) as opened:
-            show_reports(list(refresh_shown(opened, series, span, base_url=base_url)), json=json)
+            urls = Urls(base_url, archive_url)
+            _show_all(refresh_shown(opened, series, span, urls=urls, is_recheck=recheck), json=json)
 
     ingest.__doc__ = f"""Fetch klines from {exchange.capitalize()}{_SOURCES[exchange]}.
 
@@ -126,7 +139,9 @@ def refresh_known(
         known = [Series(*key) for key in opened.series() if key.exchange in EXCHANGES]
         if not known:
             raise CallError("no series of an exchange is stored yet. Begin with: mmf ingest bybit BTCUSDT")
-        show_reports(list(refresh_shown(opened, known, Span(), base_url=base_url)), json=json)
+        if base_url and len({one.exchange for one in known}) > 1:
+            raise CallError("--base-url is the address of one exchange, and series of two are stored. Leave it out.")
+        _show_all(refresh_shown(opened, known, Span(), urls=Urls(base_url)), json=json)
 
 
 def funding(
@@ -145,7 +160,7 @@ def funding(
     from mmf.pipeline.listings import refresh_funding
 
     now_ms = time.time_ns() // 1_000_000
-    source = source_of(exchange, base_url)
+    source = source_of(exchange, Urls(base_url))
     series = [Series.of(exchange, category or DERIVATIVES[exchange], symbol, "60") for symbol in symbols]
     with open_warehouse(warehouse, read_settings(config), create=True) as opened:
         start_ms = now_ms - (days or DEFAULT_DAYS) * _DAY_MS
@@ -171,7 +186,7 @@ def universe(
     from mmf.aliases import read_aliases
     from mmf.pipeline.listings import refresh_instruments
 
-    source, now_ms = source_of(exchange, base_url), time.time_ns() // 1_000_000
+    source, now_ms = source_of(exchange, Urls(base_url)), time.time_ns() // 1_000_000
     market = category or DERIVATIVES[exchange]
     with open_warehouse(warehouse, read_settings(config), create=True) as opened:
         n_changed = refresh_instruments(opened, source, exchange, market, read_aliases(aliases), now_ms=now_ms)
@@ -179,32 +194,42 @@ def universe(
     print_json(facts) if json else print_facts(facts)
 
 
+@dataclass(frozen=True)
+class Urls:
+    """Other addresses than those of the exchange itself."""
+
+    base: str | None = None
+    archive: str | None = None
+
+
 def refresh_shown(
-    warehouse: "Warehouse", series: "Sequence[Series]", span: Span, /, *, base_url: str | None
-) -> "Iterator[IngestReport]":
-    """Refresh series one after the other, each with progress; yield a report for each."""
-    from mmf.pipeline.exchange import refresh, stored_numbers
-    from mmf.ranges import clip, count
+    warehouse: "Warehouse", series: "Sequence[Series]", span: Span, /, *, urls: Urls, is_recheck: bool = False
+) -> "Iterator[IngestReport | Failure]":
+    """Refresh series one after the other, each with progress; yield a report, or what went wrong, for each.
+
+    What concerns one series only leaves the others alone; a ban, a block or an exchange out of reach ends it all.
+    """
+    from mmf.errors import DataError
+    from mmf.markets.errors import RefusedError
+    from warehouse.errors import BusyError
 
     with progress_bar() as progress:
         for one in series:
-            numbers = stored_numbers(warehouse, one)
-            first_ms = one.grid.open_time_ms(int(numbers[0])) if len(numbers) else None
-            asked = span.range_ms(first_stored_ms=first_ms, now_ms=time.time_ns() // 1_000_000)
-            task = progress.add_task(str(one), total=None)
-
-            def plan(wanted: list[tuple[int, int]], task: TaskID = task, ms: int = one.grid.ms) -> None:
-                until_now = clip(wanted, 0, time.time_ns() // 1_000_000)
-                progress.update(task, total=None if span.is_all else count(until_now) // ms)
-
-            def advance(_: "Batch", report: "IngestReport", task: TaskID = task) -> None:
-                progress.update(task, completed=report.n_rows)
-
-            source = source_of(one.exchange, base_url)
-            yield refresh(warehouse, source, one, asked, on_plan=plan, on_batch=advance)
+            try:
+                yield _refresh_one(warehouse, one, span, progress, urls=urls, is_recheck=is_recheck)
+            except (RefusedError, DataError, BusyError) as error:
+                yield Failure(one, error)
 
 
-def source_of(exchange: str, base_url: str | None, /) -> "BybitSource | BinanceSource":
+@dataclass(frozen=True)
+class Failure:
+    """A series that could not be refreshed, and why."""
+
+    series: "Series"
+    error: Exception
+
+
+def source_of(exchange: str, urls: Urls = Urls(), /) -> "BybitSource | BinanceSource":
     """Return the source of an exchange, at another address where one is given."""
     import stamina
 
@@ -213,16 +238,56 @@ def source_of(exchange: str, base_url: str | None, /) -> "BybitSource | BinanceS
         case "bybit":
             from mmf.markets.bybit import BYBIT_URL, BybitSource
 
-            return BybitSource(base_url or BYBIT_URL)
+            return BybitSource(urls.base or BYBIT_URL)
         case "binance":
             from mmf.markets.binance import ARCHIVE_URL, BinanceSource
 
-            return BinanceSource(base_url, archive_url=base_url or ARCHIVE_URL)
+            return BinanceSource(urls.base, archive_url=urls.archive or ARCHIVE_URL)
         case _:
             raise CallError(f"{exchange!r} is no exchange that MMF can ask. Use one of {', '.join(EXCHANGES)}.")
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _refresh_one(
+    warehouse: "Warehouse", series: "Series", span: Span, progress: Progress, *, urls: Urls, is_recheck: bool
+) -> "IngestReport":
+    from mmf.pipeline.exchange import refresh, stored_numbers
+    from mmf.ranges import clip, count
+
+    numbers, now_ms = stored_numbers(warehouse, series), time.time_ns() // 1_000_000
+    first_ms = series.grid.open_time_ms(int(numbers[0])) if len(numbers) else None
+    asked = span.range_ms(first_stored_ms=first_ms, now_ms=now_ms)
+    task = progress.add_task(str(series), total=None)
+
+    def plan(wanted: list[tuple[int, int]]) -> None:
+        n_slots = count(clip(wanted, 0, now_ms)) // series.grid.ms
+        progress.update(task, total=None if span.is_all else n_slots)
+
+    def advance(_: "Batch", report: "IngestReport") -> None:
+        progress.update(task, completed=report.n_rows)
+
+    source = source_of(series.exchange, urls)
+    return refresh(warehouse, source, series, asked, is_recheck=is_recheck, on_plan=plan, on_batch=advance)
+
+
+def _show_all(results: "Iterator[IngestReport | Failure]", *, json: bool) -> None:
+    """Show every report, also of what was done before an error; exit with 1 where a series failed."""
+    reports: list[IngestReport] = []
+    failures: list[Failure] = []
+    try:
+        for result in results:
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                reports.append(result)
+    finally:
+        show_reports(reports, json=json)
+        for failure in failures:
+            say(f"failed: {failure.series}: {failure.error}")
+    if failures:
+        raise typer.Exit(1)
 
 
 def _symbols(
@@ -234,14 +299,20 @@ def _symbols(
         raise CallError("--all and symbols exclude one another.")
     if not names and not every:
         raise CallError(f"say what to fetch: mmf ingest {exchange} BTCUSDT, a pattern such as 'BTC*', or --all.")
-    if not every and not any(_is_pattern(name) for name in names):
+    patterns = ["*"] if every else [name for name in names if _is_pattern(name)]
+    if not patterns:
         return list(names)
-    listed = source_of(exchange, base_url).instruments(category).filter(status="Trading")["symbol"].to_list()
-    found = [name for name in listed if every or any(fnmatchcase(name, pattern) for pattern in names)]
-    if not found:
-        raise CallError(f"none of the {len(listed)} {category} symbols of {exchange} matches {' '.join(names)}.")
-    say(f"{len(found)} symbols: {', '.join(found[:8])}{' ...' if len(found) > 8 else ''}")
-    return found
+    listed = source_of(exchange, Urls(base_url)).instruments(category).filter(status="Trading")["symbol"].to_list()
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in listed):
+            raise CallError(f"none of the {len(listed)} {category} symbols of {exchange} matches {pattern!r}.")
+    found = [name for name in listed if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    unusable = [name for name in found if not _SYMBOL.fullmatch(name)]
+    plain = [name for name in names if not _is_pattern(name) and name not in found]
+    say(f"{len(found)} symbols match: {', '.join(found[:8])}{' ...' if len(found) > 8 else ''}")
+    if unusable:
+        say(f"left out, since MMF takes A-Z, 0-9, _ and - only: {', '.join(unusable)}")
+    return plain + [name for name in found if name not in unusable]
 
 
 def _is_pattern(name: str) -> bool:

@@ -182,7 +182,9 @@ def show_reports(reports: "list[IngestReport]", /, *, json: bool) -> None:
     rows = [(r.series, *(getattr(r, f"n_{name}") for name in counts), f"S{r.snapshot}") for r in reports]
     print_table(rows, ("series", *counts, "snapshot"), right=counts)
     for report in reports:
-        if not report.has_changed:
+        if report.n_rows == 0:
+            results.print(f"{report.series}: the source has no bars in this range.", markup=False)
+        elif not report.has_changed:
             results.print(f"{report.series}: nothing new; the warehouse already holds these bars.", markup=False)
         if report.n_quarantined:
             _show_quarantined(report)

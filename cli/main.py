@@ -27,7 +27,7 @@ for command in (exchange.funding, exchange.universe):
     ingest.app.command()(command)
 ingest.app.callback(invoke_without_command=True)(exchange.refresh_known)
 app.add_typer(ingest.app, name="ingest")
-for command in (doctor.check, doctor.repair, doctor.revisions):
+for command in (doctor.check, doctor.repair, doctor.compare, doctor.revisions):
     data.app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(features.app, name="features")

@@ -7,7 +7,7 @@ import typer
 
 from cli import report
 from cli.console import print_json, progress_bar, say
-from cli.exchange import EXCHANGES, BaseUrlOption, Span, refresh_shown
+from cli.exchange import EXCHANGES, BaseUrlOption, Failure, Span, Urls, refresh_shown
 from cli.features import build_shown
 from cli.ingest import EdgeOption, ingest_simulated
 from cli.options import (
@@ -151,7 +151,9 @@ def _bring_up_to_date(warehouse: "Warehouse", series: "Series", config: "TrainCo
     lead_ms = _LEAD_BARS * series.grid.ms
     days = None if config.days is None else config.days + -(-lead_ms // _DAY_MS)
     try:
-        list(refresh_shown(warehouse, [series], Span(days=days, is_all=days is None), base_url=base_url))
+        for result in refresh_shown(warehouse, [series], Span(days=days, is_all=days is None), urls=Urls(base_url)):
+            if isinstance(result, Failure):
+                raise result.error
     except ExchangeError:
         say("To run on what is stored: mmf run --offline. To bring bars in from files: mmf ingest files PATH")
         raise

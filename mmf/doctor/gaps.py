@@ -21,18 +21,18 @@ The first line that fits decides:
 | trades | | | | | lost |
 | | before launch | | | | before listing |
 | | after the end | | | | after delisting |
-| | | yes | down | | exchange outage |
+| | | yes | down, and proved of one of them | | exchange outage |
 | | | yes | up | | no trades |
-| | | yes | none | yes | exchange outage |
-| | | yes | none | no | no trades |
-| | | yes | none | too few bars | unknown |
+| | | yes | down unproved, or none | yes | exchange outage |
+| | | yes | down unproved, or none | no | no trades |
+| | | yes | down unproved, or none | too few bars | unknown |
 | | | no | up | | lost |
-| | | no | down, and proved of one of them | | exchange outage |
 | | | no | down or none | | unchecked |
 
-So siblings that merely lack the same bars make no outage: a download that broke off leaves the same hole in every
-series that it fed. `lost` and `unchecked` can be fetched again (`REPAIRABLE`); after that nothing is unchecked. A
-listing date yields to stored bars that lie outside it: exchanges publish launch times later than their own first bars.
+So siblings that merely lack the same bars make no outage, since a download that broke off leaves the same hole in
+every series that it fed, and a slot that no source was asked about can always be asked for. `lost` and `unchecked` can
+be fetched again (`REPAIRABLE`); after that nothing is unchecked. A listing date yields to stored bars that lie outside
+it: exchanges publish launch times later than their own first bars.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -122,11 +122,10 @@ def diagnose(
     report.settle("lost", counted.traded, f"bars of interval {', '.join(counted.intervals)} count more trades")
     report.settle("before listing", before, "closes before the launch")
     report.settle("after delisting", after, "opens after the delisting")
-    report.settle("exchange outage", intersect(proved, others.down), lacking)
+    report.settle("exchange outage", intersect(proved, others.proved_down), lacking)
     report.settle("no trades", intersect(proved, others.up), trading)
     _settle_alone(report, patient, proved)
     report.settle("lost", others.up, lambda run: f"no source was asked; {trading(run)}")
-    report.settle("exchange outage", others.proved_down, lacking)
     report.settle("unchecked", others.down, lambda run: f"no source was asked; {lacking(run)}")
     report.settle("unchecked", missing, "no source was asked, and no other series tells")
     return report.table(series)

@@ -7,6 +7,7 @@ import polars as pl
 
 from mmf.bars import BAR_SCHEMA, Series
 from mmf.doctor.anomalies import anomalies
+from mmf.doctor.cross_check import CrossCheck, cross_check
 from mmf.doctor.gaps import HOLE_SCHEMA, REPAIRABLE, diagnose
 from mmf.doctor.testimony import Witness, witness
 from mmf.markets.source import Source
@@ -94,6 +95,7 @@ def repair(
     /,
     *,
     now_ms: int,
+    again: bool = False,
 ) -> list[Repair]:
     """Ask the exchanges once more for what may be had: the holes with a verdict of lost or unchecked.
 
@@ -107,8 +109,12 @@ def repair(
         Which to repair; all by default.
     now_ms : int
         Time of the check, UTC.
+    again : bool
+        Ask for the others too: exchanges fill in history after an outage.
     """
-    holes = examine(warehouse, chosen, now_ms=now_ms).holes.filter(pl.col("verdict").is_in(REPAIRABLE))
+    holes = examine(warehouse, chosen, now_ms=now_ms).holes
+    if not again:
+        holes = holes.filter(pl.col("verdict").is_in(REPAIRABLE))
     repairs = []
     for key, rows in holes.group_by("exchange", "category", "symbol", "interval", maintain_order=True):
         series = Series(*(str(part) for part in key))
@@ -119,6 +125,13 @@ def repair(
     if repairs:
         examine(warehouse, [one.series for one in repairs], now_ms=now_ms)
     return repairs
+
+
+def compare(warehouse: Warehouse, left: Series, right: Series, /) -> CrossCheck:
+    """Compare the stored bars of two series number by number: two sources, or two intervals, of one symbol."""
+    with warehouse.pin() as snapshot:
+        bars = [stored_bars(snapshot, series).select(*BAR_SCHEMA) for series in (left, right)]
+    return cross_check(*bars, intervals=(left.grid, right.grid))
 
 
 # ------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import numpy as np
 from mmf.bars import Series
 from mmf.markets.source import Batch, Source
 from mmf.pipeline.ingest import IngestReport, ingest
-from mmf.ranges import cells, held_ranges, instants, missing_slots, union
+from mmf.ranges import cells, clip, held_ranges, instants, missing_slots, union
 from warehouse import SeriesKey, Warehouse
 from warehouse.verdicts import absences
 
@@ -33,14 +33,15 @@ def lacking(
     Returns
     -------
     list of (start_ms, stop_ms)
-        Sorted and disjoint. Where the range reaches beyond the newest stored bar, the newest 16 are in it again.
+        Sorted and disjoint. Where the range reaches beyond the newest stored bar, the newest 16 are in it again, and
+        all after them, whatever was said to be absent there: an exchange may publish late.
     """
     grid, numbers = series.grid, stored_numbers(warehouse, series)
     wanted = cells([asked], size=grid.ms, anchor=grid.anchor_ms)
     absent = absences(warehouse.database, series.key, source=source)
     lack = missing_slots(wanted, held=held_ranges(numbers), absent=absent)
-    if len(numbers) and lack and lack[-1][1] > numbers[-1]:
-        lack = union(lack, held_ranges(numbers[-RECHECKED_BARS:]))
+    if len(numbers) and wanted and wanted[-1][1] > numbers[-1]:
+        lack = union(lack, clip(wanted, int(numbers[-RECHECKED_BARS:][0]), wanted[-1][1]))
     return instants(lack, size=grid.ms, anchor=grid.anchor_ms)
 
 
@@ -51,6 +52,7 @@ def refresh(
     asked: tuple[int, int],
     /,
     *,
+    is_recheck: bool = False,
     on_plan: Callable[[list[tuple[int, int]]], None] = lambda _: None,
     on_batch: Callable[[Batch, IngestReport], None] | None = None,
 ) -> IngestReport:
@@ -66,14 +68,20 @@ def refresh(
         The series to complete.
     asked : (start_ms, stop_ms)
         Half-open range of open_time; the source clips it to the life of the instrument.
+    is_recheck : bool
+        Fetch the whole range again: what is held, for restatements, and what was said to be absent.
     on_plan : callable, optional
         Receives the ranges of open_time that will be asked for.
     on_batch : callable, optional
         Called after each commit.
     """
-    wanted = lacking(warehouse, series, asked)
-    on_plan(wanted)
-    return ingest(warehouse, source, series, wanted=wanted, on_batch=on_batch)
+
+    def plan() -> list[tuple[int, int]]:
+        wanted = [asked] if is_recheck else lacking(warehouse, series, asked)
+        on_plan(wanted)
+        return wanted
+
+    return ingest(warehouse, source, series, wanted=plan, on_batch=on_batch)
 
 
 def stored_numbers(warehouse: Warehouse, series: Series, /) -> np.ndarray:

@@ -52,7 +52,7 @@ def ingest(
     series: Series,
     /,
     *,
-    wanted: Sequence[tuple[int, int]] = (ALL_TIME,),
+    wanted: Sequence[tuple[int, int]] | Callable[[], Sequence[tuple[int, int]]] = (ALL_TIME,),
     refuse_revisions: bool = False,
     on_batch: Callable[[Batch, IngestReport], None] | None = None,
 ) -> IngestReport:
@@ -69,8 +69,9 @@ def ingest(
         Where the bars come from.
     series : Series
         The series to fill.
-    wanted : sequence of (start_ms, stop_ms)
-        Half-open ranges asked of the source, by default all it has; a file answers all it holds.
+    wanted : sequence of (start_ms, stop_ms), or callable
+        Half-open ranges asked of the source, by default all it has; a file answers all it holds. A callable is asked
+        once no other writer is at the series any more.
     refuse_revisions : bool
         Raise where the source has other numbers for a stored bar; for sources that cannot restate history.
     on_batch : callable, optional
@@ -79,7 +80,7 @@ def ingest(
     Raises
     ------
     DataError
-        The source answered rows and not one of them was a good bar: most likely the wrong interval or file. Or it
+        A file holds rows and not one of them is a good bar: most likely the wrong interval or file. Or the source
         has other numbers for stored bars and `refuse_revisions` is set. The batch is not stored then.
     """
     key = SeriesKey(*series.key)
@@ -87,7 +88,7 @@ def ingest(
         report = IngestReport(series, before.id)
     bad: list[pl.DataFrame] = []
     with warehouse.writing("bars", key):
-        for batch in source.batches(series, wanted):
+        for batch in source.batches(series, wanted() if callable(wanted) else wanted):
             checked = check_bars(batch.rows, interval=series.grid, closed_before_ms=batch.closed_before_ms)
             _refuse_if_nothing_is_good(checked, batch)
             merged, report.snapshot = _commit_batch(warehouse, key, batch, checked, refuse_revisions=refuse_revisions)
@@ -104,6 +105,8 @@ def ingest(
 
 
 def _refuse_if_nothing_is_good(checked: Checked, batch: Batch) -> None:
+    if batch.covered:  # an exchange: the rest of its series is good, and one bad bar must not stop it
+        return
     if checked.bars.is_empty() and not checked.quarantined.is_empty() and checked.n_forming == 0:
         first = checked.quarantined.row(0, named=True)
         raise DataError(

@@ -8,6 +8,7 @@ import polars as pl
 
 from mmf.aliases import Alias
 from mmf.bars import Series
+from mmf.ranges import subtract
 from warehouse import Warehouse
 from warehouse.funding import FUNDING_SCHEMA, funding_rates, stage_funding
 from warehouse.instruments import Instrument, Succession, save_instruments, save_successions
@@ -28,7 +29,9 @@ class ListingSource(Protocol):
 def refresh_funding(
     warehouse: Warehouse, source: ListingSource, series: Sequence[Series], /, *, start_ms: int, now_ms: int
 ) -> dict[Series, int]:
-    """Fetch the funding rates that are newer than the stored ones.
+    """Fetch the funding rates of a range that are not stored yet: before the first stored one, and after the last.
+
+    Each symbol is a commit of its own, so that what came before a failure stays.
 
     Parameters
     ----------
@@ -39,7 +42,7 @@ def refresh_funding(
     series : sequence of Series
         Whose symbols to ask for; their interval does not matter.
     start_ms : int
-        Where to begin with a symbol that has no stored rate.
+        Where to begin.
     now_ms : int
         Time of the fetch, UTC; rates after it are not asked for.
 
@@ -48,17 +51,7 @@ def refresh_funding(
     dict
         How many rates each series gained.
     """
-    frames = []
-    with warehouse.writing("funding", None), warehouse.pin() as snapshot:
-        for one in series:
-            known = funding_rates(snapshot, *one.key[:3])["funding_time"].to_physical()
-            first_ms = start_ms if known.is_empty() else max(start_ms, int(known[-1]) + 1)
-            rates = source.funding(one, first_ms, now_ms)
-            frames.append(_named(rates, one, now_ms))
-        commit = warehouse.begin("funding rates")
-        if stage_funding(commit, snapshot, pl.concat(frames)):
-            commit.publish()
-    return {one: frame.height for one, frame in zip(series, frames, strict=True)}
+    return {one: _refresh_funding_of(warehouse, source, one, start_ms=start_ms, now_ms=now_ms) for one in series}
 
 
 def refresh_instruments(
@@ -96,6 +89,22 @@ def refresh_instruments(
 
 
 # ------------------------------------------------------------------------------------
+
+_NO_RATES = pl.DataFrame(schema=FUNDING_SCHEMA)
+
+
+def _refresh_funding_of(
+    warehouse: Warehouse, source: ListingSource, series: Series, *, start_ms: int, now_ms: int
+) -> int:
+    with warehouse.writing("funding", None), warehouse.pin() as snapshot:
+        known = funding_rates(snapshot, *series.key[:3])["funding_time"].to_physical().to_list()
+        held = [(known[0], known[-1] + 1)] if known else []
+        lack = subtract([(start_ms, now_ms)], held)
+        rates = pl.concat([_named(source.funding(series, *part), series, now_ms) for part in lack] or [_NO_RATES])
+        commit = warehouse.begin(f"funding rates of {':'.join(series.key[:3])}")
+        if n_new := stage_funding(commit, snapshot, rates):
+            commit.publish()
+        return n_new
 
 
 def _named(rates: pl.DataFrame, series: Series, now_ms: int) -> pl.DataFrame:

@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def exchange() -> Iterator[LoopbackExchange]:
 def test_an_exchange_fills_the_warehouse_and_a_rerun_finds_nothing_new(
     mmf: Run, exchange: LoopbackExchange, name: str
 ) -> None:
-    command = ("ingest", name, "BTCUSDT", *JANUARY, "--base-url", exchange.url)
+    command = ("ingest", name, "BTCUSDT", *JANUARY, "--base-url", exchange.url, "--archive-url", exchange.url)
     [report] = json.loads(mmf(*command, "--json"))
     assert report["n_added"] == 1_500
     assert "nothing new" in mmf(*command)
@@ -56,6 +57,46 @@ def test_ingest_alone_without_any_series_names_the_first_step(mmf: Run) -> None:
 
 def test_an_unknown_symbol_is_named(mmf: Run, exchange: LoopbackExchange) -> None:
     assert "NOPEUSDT" in mmf("ingest", "bybit", "NOPEUSDT", *JANUARY, "--base-url", exchange.url, exit_code=1)
+
+
+def test_one_symbol_that_fails_leaves_the_others_alone(
+    mmf: Run, exchange: LoopbackExchange, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = mmf("ingest", "bybit", "BTCUSDT", "NOPEUSDT", "ETHUSDT", *JANUARY, "--base-url", exchange.url, exit_code=1)
+    assert "failed: bybit:linear:NOPEUSDT:60" in error
+    status = json.loads(mmf("data", "status", "--json"))["series"]
+    assert [(row["symbol"], row["count_bars"]) for row in status] == [("BTCUSDT", 1_500), ("ETHUSDT", 1_500)]
+
+
+def test_what_was_said_to_be_absent_can_be_asked_for_again(mmf: Run, exchange: LoopbackExchange) -> None:
+    at = ("--base-url", exchange.url)
+    first_ms = JANUARY_2024_MS + 700 * 3_600_000
+    withheld = exchange.withhold(BTC, first_ms, first_ms + 40 * 3_600_000)
+    mmf("ingest", "bybit", "BTCUSDT", *JANUARY, *at)
+    assert "Nothing to repair" in mmf("data", "repair", *at)
+    exchange.revise(BTC, withheld)  # the exchange fills in its history
+    assert "Nothing to repair" in mmf("data", "repair", *at)
+    [done] = json.loads(mmf("data", "repair", "--again", *at, "--json"))
+    assert (done["n_asked"], done["n_found"]) == (40, 40)
+
+
+def test_a_recheck_finds_an_old_restatement(mmf: Run, exchange: LoopbackExchange) -> None:
+    command = ("ingest", "bybit", "BTCUSDT", *JANUARY, "--base-url", exchange.url, "--json")
+    mmf(*command)
+    restated = walk_bars(1_500)[100:101]
+    exchange.revise(BTC, restated.with_columns(volume=restated["volume"] * 2, turnover=restated["turnover"] * 2))
+    assert json.loads(mmf(*command))[0]["n_revised"] == 0
+    assert json.loads(mmf(*command, "--recheck"))[0]["n_revised"] == 1
+
+
+def test_funding_is_filled_backwards_too(mmf: Run, exchange: LoopbackExchange) -> None:
+    command = ("ingest", "funding", "bybit", "BTCUSDT", "--base-url", exchange.url, "--json")
+    age_days = (time.time() - JANUARY_2024_MS / 1_000) / 86_400
+    late, all_ = (
+        json.loads(mmf(*command, "--days", str(int(age_days) - before)))[0]["new rates"] for before in (20, -5)
+    )
+    assert 0 < late < 100
+    assert late + all_ == 100
 
 
 def test_a_run_brings_its_series_up_to_date_first(mmf: Run, exchange: LoopbackExchange) -> None:
@@ -90,6 +131,16 @@ def test_check_repair_and_revisions(mmf: Run, exchange: LoopbackExchange) -> Non
 
 
 @pytest.mark.real_bars
+def test_two_intervals_of_real_bars_differ_where_binance_restated_them(mmf: Run, real_bars: Path) -> None:
+    names = ("binance_um_BTCUSDT_5m", "binance_um_BTCUSDT_60m")
+    mmf("ingest", "files", *(str(real_bars / "klines" / f"{name}.parquet") for name in names))
+    found = json.loads(mmf("data", "compare", "binance:um:BTCUSDT:60", "binance:um:BTCUSDT:5", "--json"))
+    hours = {row["open_time"][:13] for row in found["differences"]}
+    assert {"2025-01-14 15", "2025-01-29 01"} <= hours
+    assert len(hours) < 6 < found["bars compared"]
+
+
+@pytest.mark.real_bars
 def test_the_real_march_of_2023_loads_whole_and_its_outage_is_one(mmf: Run, real_bars: Path) -> None:
     series = Series("binance", "spot", "BTCUSDT", "1")
     march = pl.read_parquet(real_bars / "klines" / "binance_spot_BTCUSDT_1m.parquet").filter(
@@ -97,7 +148,8 @@ def test_the_real_march_of_2023_loads_whole_and_its_outage_is_one(mmf: Run, real
     )
     with LoopbackExchange([Market(series, march)]) as exchange:
         span = ("--start", "2023-03-01", "--end", "2023-04-01", "--base-url", exchange.url)
-        mmf("ingest", "binance", "BTCUSDT", "--category", "spot", "--interval", "1", *span)
+        archive = ("--archive-url", exchange.url)
+        mmf("ingest", "binance", "BTCUSDT", "--category", "spot", "--interval", "1", *span, *archive)
     zips = sorted(map(str, (real_bars / "archives").glob("BTCUSDT-1m-*.zip")))
     options = ("--exchange", "binance", "--category", "spot")
     [report] = json.loads(mmf("ingest", "files", *zips, *options, "--json"))

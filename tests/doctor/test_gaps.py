@@ -47,14 +47,19 @@ PROVED = [(200, 202)]
     [
         ({}, "unchecked", "no source was asked, and no other series tells"),
         ({"absent": PROVED}, "exchange outage", "the 398 bars around it fell silent 0 other times"),
-        ({"absent": PROVED, "siblings": [sibling(ETH, 200, 201)]}, "exchange outage", "ETHUSDT 60 lack it too"),
+        ({"absent": PROVED, "siblings": [sibling(ETH, 200, 201)]}, "exchange outage", "fell silent 0 other times"),
+        (
+            {"absent": PROVED, "siblings": [sibling(ETH, 200, 201, proved=PROVED)]},
+            "exchange outage",
+            "ETHUSDT 60 lack it too",
+        ),
         ({"absent": PROVED, "siblings": [sibling(ETH)]}, "no trades", "ETHUSDT 60 traded meanwhile"),
         ({"absent": PROVED, "siblings": [sibling(ETH, 200, 201), sibling(LTC)]}, "no trades", "LTCUSDT 60 traded"),
         ({"siblings": [sibling(ETH)]}, "lost", "no source was asked; ETHUSDT 60 traded meanwhile"),
         ({"siblings": [sibling(ETH, 200, 201)]}, "unchecked", "no source was asked; ETHUSDT 60 lack it too"),
         (
             {"siblings": [sibling(ETH, 200, 201, proved=PROVED), sibling(LTC, 200, 201)]},
-            "exchange outage",
+            "unchecked",  # no source was asked about this one: whatever its siblings say, it can be asked for
             "ETHUSDT 60, LTCUSDT 60 lack it too",
         ),
     ],
@@ -123,7 +128,9 @@ def test_finer_siblings_tell_by_the_minute_and_coarser_ones_by_what_they_lack() 
     whole = witness(days, bars(days, range(20)))
     assert diagnose(BTC, bars(BTC, HELD), siblings=[whole])["evidence"].str.contains("no other series").all()
     lacking = witness(days, bars(days, [*range(8), *range(9, 20)]), absent=[(8, 9)])
-    assert verdicts(diagnose(BTC, bars(BTC, HELD), siblings=[lacking])) == [(200, 202, "exchange outage")]
+    table = diagnose(BTC, bars(BTC, HELD), absent=PROVED, siblings=[lacking])
+    assert verdicts(table) == [(200, 202, "exchange outage")]
+    assert "ETHUSDT D lack it too" in table["evidence"][0]
 
 
 @pytest.mark.parametrize(
