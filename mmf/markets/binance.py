@@ -71,7 +71,8 @@ class BinanceSource:
 
         Whole past months and days that would take REST more than one request come from archives, their sha256
         verified; everything else, what has no archive yet and what an archive lacks comes from REST. A slot without a
-        bar counts as covered once two answers, or an archive and REST, agree on it.
+        bar counts as covered once two answers, or an archive and REST, agree on it; what lies behind the last bar that
+        was found only where exchangeInfo tells that the contract was delivered, the newest slots never.
 
         Raises
         ------

@@ -34,6 +34,7 @@ _PAGE_ROWS = 1_000
 _PIECES_AHEAD = 32
 _FUNDING_ROWS = 1_000
 _EXCHANGE_INFO_COST = {"um": 1, "spot": 20}
+_NEVER = 1 << 62  # as a bar number
 
 
 async def ask_time_ms(client: HttpClient, category: str, /) -> int:
@@ -80,7 +81,9 @@ class BinanceReader:
         self._series = series
         self._grid = series.grid
         self._time_ms = 0
-        self._ended_at = 1 << 62  # from this bar number on there is nothing
+        self._ended_at = _NEVER  # from this bar number on no answer had a bar: nothing more is asked, nothing is proven
+        self._asking_delivery = asyncio.Lock()
+        self._delivered_at: int | None = None  # from this bar number on there is nothing, as exchangeInfo tells
 
     async def parts(self, numbers: Ranges) -> AsyncGenerator[Part, None]:
         """Yield what there is of ranges of bar numbers, in order.
@@ -96,8 +99,9 @@ class BinanceReader:
         self._time_ms, stop = answer.time_ms, closed_stop(self._grid, answer.time_ms)
         start = 0
         if answer.rows.is_empty() and not is_nothing_due(first.numbers, self._grid, time_ms=answer.time_ms):
-            start = min(await self._next_bar(first.start), stop)
-            yield Part(NO_ROWS, self._series.exchange, self._time_ms, clip(numbers, 0, start))
+            found = await self._next_bar(first.start)
+            start = min(found, stop)
+            yield self._nothing(clip(numbers, 0, start), before=found)
         pieces = self._plan(clip(numbers, start, stop))
         if not start and not (pieces and isinstance(pieces[0], Archive)):
             yield await self._settled(first, answer)
@@ -112,15 +116,15 @@ class BinanceReader:
 
     async def _piece(self, piece: Archive | Page) -> list[Part]:
         if piece.numbers[0][0] >= self._ended_at:
-            return [Part(NO_ROWS, self._series.exchange, self._time_ms, piece.numbers)]
+            return [self._nothing(piece.numbers, before=_NEVER)]
         if isinstance(piece, Page):
             return [await self._settled(piece, await self._ask(piece))]
         path = piece.path(self._series)
         content = await fetch_archive(self._archives, path)
         if content is not None:
             return await self._completed(piece, read_archive(content, path))
-        if await self._next_bar(piece.numbers[0][0]) >= piece.numbers[-1][1]:
-            return [Part(NO_ROWS, self._series.exchange, self._time_ms, piece.numbers)]
+        if (found := await self._next_bar(piece.numbers[0][0])) >= piece.numbers[-1][1]:
+            return [self._nothing(piece.numbers, before=found)]
         smaller = piece.days(self._grid) if piece.is_month else plan_pages(piece.numbers, limit=_PAGE_ROWS)
         answers = await asyncio.gather(*(self._piece(one) for one in smaller))
         return [part for parts in answers for part in parts]
@@ -136,8 +140,8 @@ class BinanceReader:
     async def _settled(self, page: Page, answer: Part) -> Part:
         """Ask again while bars are missing and the last answer brought some: what two answers lack does not exist."""
         missing = self._missing(page, answer)
-        if missing and answer.rows.is_empty() and await self._next_bar(page.start) >= page.stop:
-            return answer
+        if missing and answer.rows.is_empty() and (found := await self._next_bar(page.start)) >= page.stop:
+            return self._nothing(page.numbers, before=found)
         while missing:
             answer = merge_answers(answer, await self._ask(page))
             before, missing = missing, self._missing(page, answer)
@@ -160,8 +164,28 @@ class BinanceReader:
             rows, _ = await self._ask_klines({"startTime": self._grid.open_time_ms(number), "limit": 1})
             if rows.height:
                 return self._grid.bar_number(rows["open_time"].to_physical()[0])
+        await self._ask_delivery()
         self._ended_at = min(self._ended_at, number)
-        return 1 << 62
+        return _NEVER
+
+    def _nothing(self, numbers: Ranges, *, before: int) -> Part:
+        """No rows: proven by the bar found behind them; where none was, only what follows the told delivery.
+
+        Empty answers may lie, and an end that they make up would hide the rest of a series for good.
+        """
+        proven = numbers if before < _NEVER else clip(numbers, self._delivered_at or _NEVER, _NEVER)
+        return Part(NO_ROWS, self._series.exchange, self._time_ms, proven)
+
+    async def _ask_delivery(self) -> None:
+        async with self._asking_delivery:
+            if self._delivered_at is not None:
+                return
+            self._delivered_at = _NEVER
+            if self._series.category != "spot":  # whose exchangeInfo tells no date
+                listed = await ask_instruments(self._rest, self._series.category)
+                ended = listed.filter(pl.col("symbol") == self._series.symbol, pl.col("status") != "TRADING")
+                for delivery_ms in ended["delivery_ms"].drop_nulls():
+                    self._delivered_at = self._grid.bar_number(delivery_ms - 1) + 1
 
     async def _ask_klines(self, query: dict[str, int]) -> tuple[pl.DataFrame, int]:
         series = self._series

@@ -178,7 +178,7 @@ class BybitReader:
             return self._life
 
     async def _find_life(self) -> "_Life":
-        """Life as listed; where no launch is listed (spot), from the first week that has bars."""
+        """Life as listed; where no launch is listed (spot), from the first week that either of two answers has."""
         for status in (None, "Closed"):
             entries, time_ms = await _listed(
                 self._client, self._series.category, symbol=self._series.symbol, status=status
@@ -187,8 +187,9 @@ class BybitReader:
                 if listed["launch_ms"] is not None:
                     stop_ms = (listed["delivery_ms"] or _LATEST_MS) + DAY_MS
                     return self._life_of(listed["launch_ms"] - _BEFORE_LAUNCH_MS, stop_ms, time_ms)
-        weeks, time_ms = await self._ask_klines(Interval("W"), _EARLIEST_MS, _LATEST_MS)
-        first_ms = weeks["open_time"].dt.epoch("ms").to_list()[0] if weeks.height else _EARLIEST_MS
+        answers = [await self._ask_klines(Interval("W"), _EARLIEST_MS, _LATEST_MS) for _ in range(2)]
+        firsts_ms = [rows["open_time"].to_physical()[0] if rows.height else _EARLIEST_MS for rows, _ in answers]
+        first_ms, time_ms = min(firsts_ms), answers[0][1]
         return self._life_of(first_ms, _LATEST_MS, time_ms)
 
     def _life_of(self, start_ms: int, stop_ms: int, time_ms: int) -> "_Life":

@@ -11,6 +11,7 @@ from mmf.markets.source import Batch
 from mmf.ranges import Ranges, cells, clip, count, held_ranges, instants, subtract
 
 NO_ROWS = pl.DataFrame(schema=BAR_SCHEMA)
+UNSETTLED_BARS = 16  # the newest closed bars: one that is missing there may only be published late
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +137,12 @@ def merge_answers(first: Part, second: Part, /) -> Part:
 def to_batch(series: Series, parts: Sequence[Part], /, *, fetched_at_ms: int) -> Batch:
     """Join parts of one source, at least one, into a batch.
 
-    The earliest of their times counts for all: a bar that closed between two answers is left for the next ingest.
+    The earliest of their times counts for all: a bar that closed between two answers is left for the next ingest. Of
+    the newest `UNSETTLED_BARS` before it none counts as covered.
     """
     time_ms = min(part.time_ms for part in parts)
-    proven = clip((one for part in parts for one in part.proven), 0, closed_stop(series.grid, time_ms))
+    settled = closed_stop(series.grid, time_ms) - UNSETTLED_BARS
+    proven = clip((one for part in parts for one in part.proven), 0, settled)
     return Batch(
         series=series,
         rows=pl.concat([part.rows for part in parts]),

@@ -226,7 +226,9 @@ def test_the_hour_of_the_outage_is_judged_by_a_sibling(real_bars: Path) -> None:
     hour = BTC.grid.bar_number(1_679_662_800_000)  # 13:00
     minutes = Series("binance", "spot", "XYZUSDT", "1")
     proved = [(hour * 60 - 20, hour * 60 + 60)]
-    table = diagnose(BTC, hours, siblings=[witness(minutes, real(real_bars, BTC_MINUTES), absent=proved)])
+    sibling_minutes = witness(minutes, real(real_bars, BTC_MINUTES), absent=proved)
+    assert verdicts(diagnose(BTC, hours, siblings=[sibling_minutes])) == [(hour, hour + 1, "unchecked")]
+    table = diagnose(BTC, hours, absent=[(hour, hour + 1)], siblings=[sibling_minutes])
     assert verdicts(table) == [(hour, hour + 1, "exchange outage")]
     assert table["evidence"][0] == "XYZUSDT 1 lack it too"
 

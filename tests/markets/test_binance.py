@@ -17,7 +17,7 @@ from mmf.markets.binance import BinanceSource
 from mmf.markets.binance_archives import Archive, plan_archives, read_archive
 from mmf.markets.errors import BannedError, BlockedError, ExchangeError, RefusedError
 from mmf.markets.http import TryAgainError
-from mmf.markets.pages import Page
+from mmf.markets.pages import UNSETTLED_BARS, Page
 from mmf.ranges import cells, normalise
 from tests.exchange.binance_archives import ArchiveStyle
 from tests.exchange.faults import Faults
@@ -46,9 +46,9 @@ def assert_complete(store: Store, exchange: LoopbackExchange, *, start_ms: int =
     grid = store.series.grid
     truth = exchange.served(store.series).filter(pl.col("open_time").dt.epoch("ms") >= start_ms)
     assert store.bars.equals(truth)
-    assert store.covered == [
-        (grid.bar_number(start_ms + grid.ms - 1), grid.bar_number(exchange.now_ms // 1_000 * 1_000))
-    ]
+    settled = grid.bar_number(exchange.now_ms // 1_000 * 1_000) - UNSETTLED_BARS
+    first = grid.bar_number(start_ms + grid.ms - 1)
+    assert store.covered == ([(first, settled)] if first < settled else [])
 
 
 def kinds(exchange: LoopbackExchange) -> Counter[str]:
@@ -301,6 +301,35 @@ def test_a_delisted_symbol_ends_where_it_ended():
         store = Store(MINUTES).fetch(source_of(exchange), SINCE_2024)
         assert_complete(store, exchange)
         assert len(exchange.requests) < 300
+
+
+@pytest.mark.parametrize("n_lies", [2, 3])
+@pytest.mark.parametrize("n_held", [100, 5_000])
+def test_empty_answers_that_lie_hide_nothing_for_good(n_lies, n_held):
+    with served(20_000, series=HOURLY) as exchange:
+        held_ms = JANUARY_2024_MS + n_held * HOUR_MS
+        store, source = Store(HOURLY).fetch(source_of(exchange), (JANUARY_2024_MS, held_ms)), source_of(exchange)
+        exchange.faults = Faults(empty=n_lies, path="fapi", weight_per_min=None)
+        store.fetch(source, (held_ms, 1 << 53))
+        assert exchange.faults.hits["empty"] == n_lies
+        assert store.absent() == []
+        assert_complete(store.fetch(source, (held_ms, 1 << 53)), exchange)
+
+
+def test_an_end_made_up_within_the_life_of_a_delivered_contract_is_not_believed():
+    with served(20_000, series=HOURLY, delisted_ms=JANUARY_2024_MS + 15_000 * HOUR_MS) as exchange:
+        exchange.faults = Faults(empty=3, path="fapi", weight_per_min=None)
+        store = Store(HOURLY).fetch(source_of(exchange), SINCE_2024)
+        first = HOURLY.grid.bar_number(JANUARY_2024_MS)
+        assert store.covered == [(first + 15_000, HOURLY.grid.bar_number(exchange.now_ms) - UNSETTLED_BARS)]
+        assert_complete(store.fetch(source_of(exchange), SINCE_2024), exchange)
+
+
+def test_a_spot_symbol_that_ended_costs_three_requests_again():
+    with served(300, series=SPOT, delisted_ms=JANUARY_2024_MS + 200 * 5 * MINUTE_MS) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 400 * DAY_MS)
+        store = Store(SPOT).fetch(source_of(exchange), (JANUARY_2024_MS + 200 * 5 * MINUTE_MS, 1 << 53))
+        assert (store.covered, len(exchange.requests)) == ([], 3)
 
 
 def test_a_wrong_checksum_is_asked_once_more_and_then_names_the_file():

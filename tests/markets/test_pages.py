@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmf.bars import Interval, Series
-from mmf.markets.pages import Part, merge_answers, missing_numbers, pick_rows, plan_pages, to_batch, wanted_numbers
+from mmf.markets.pages import (
+    UNSETTLED_BARS,
+    Part,
+    merge_answers,
+    missing_numbers,
+    pick_rows,
+    plan_pages,
+    to_batch,
+    wanted_numbers,
+)
 from mmf.markets.source import ALL_TIME
 from mmf.ranges import normalise
 from tests.exchange.truth import JANUARY_2024_MS, walk_bars
@@ -84,8 +93,15 @@ def test_of_two_answers_the_second_tells_how_a_bar_is():
 
 def test_the_earliest_of_several_times_bounds_a_batch():
     bars = walk_bars(10)
-    late, early = (JANUARY_2024_MS + n * HOUR_MS for n in (9, 7))
+    late, early = (JANUARY_2024_MS + (n + UNSETTLED_BARS) * HOUR_MS for n in (9, 7))
     batch = to_batch(SERIES, [part(bars[:5], time_ms=late), part(bars[5:], time_ms=early)], fetched_at_ms=1)
     assert batch.closed_before_ms == early
-    assert batch.covered == ((JANUARY_2024_MS, early),)
+    assert batch.covered == ((JANUARY_2024_MS, early - UNSETTLED_BARS * HOUR_MS),)
+    assert batch.rows.equals(bars)
+
+
+def test_none_of_the_newest_bars_counts_as_covered():
+    bars = walk_bars(10)
+    batch = to_batch(SERIES, [part(bars, time_ms=JANUARY_2024_MS + UNSETTLED_BARS * HOUR_MS)], fetched_at_ms=1)
+    assert batch.covered == ()
     assert batch.rows.equals(bars)
