@@ -302,7 +302,10 @@ def _symbols(
     patterns = ["*"] if every else [name for name in names if _is_pattern(name)]
     if not patterns:
         return list(names)
-    listed = source_of(exchange, Urls(base_url)).instruments(category).filter(status="Trading")["symbol"].to_list()
+    instruments = (
+        source_of(exchange, Urls(base_url)).instruments(category).rows_by_key("symbol", named=True, unique=True)
+    )
+    listed = [name for name, row in instruments.items() if row["status"].lower() == "trading"]  # Binance writes TRADING
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in listed):
             raise CallError(f"none of the {len(listed)} {category} symbols of {exchange} matches {pattern!r}.")

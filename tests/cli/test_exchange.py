@@ -38,9 +38,13 @@ def test_an_exchange_fills_the_warehouse_and_a_rerun_finds_nothing_new(
     assert "nothing new" in mmf(*command)
 
 
-def test_a_pattern_is_looked_up_at_the_exchange(mmf: Run, exchange: LoopbackExchange) -> None:
-    reports = json.loads(mmf("ingest", "bybit", "*USDT", *JANUARY, "--base-url", exchange.url, "--json"))
-    assert [report["series"] for report in reports] == [str(BTC), str(ETH)]
+@pytest.mark.parametrize(("name", "series"), [("bybit", [BTC, ETH]), ("binance", [UM])])
+def test_a_pattern_is_looked_up_at_the_exchange(
+    mmf: Run, exchange: LoopbackExchange, name: str, series: list[Series]
+) -> None:
+    at = ("--base-url", exchange.url, "--archive-url", exchange.url)
+    reports = json.loads(mmf("ingest", name, "*USDT", *JANUARY, *at, "--json"))
+    assert [report["series"] for report in reports] == [str(one) for one in series]
 
 
 def test_ingest_alone_refreshes_what_is_known(mmf: Run, exchange: LoopbackExchange) -> None:
