@@ -27,9 +27,9 @@ class Batch:
         When the rows were read.
     closed_before_ms : int
         Bars that close after this instant are forming: the exchange's own time, or a file's modification time.
-    covered : tuple of (start_ms, stop_ms)
+    covered : tuple of (start_ms, stop_ms), or None
         Half-open ranges of open_time for which the answer is complete: a slot in there without a row is absent at the
-        source.
+        source. Empty where the source proves nothing this time, None where it never tells (files).
     """
 
     series: Series
@@ -37,7 +37,7 @@ class Batch:
     source: str
     fetched_at_ms: int
     closed_before_ms: int
-    covered: tuple[tuple[int, int], ...] = ()
+    covered: tuple[tuple[int, int], ...] | None = None
 
 
 class Source(Protocol):

@@ -105,7 +105,7 @@ def ingest(
 
 
 def _refuse_if_nothing_is_good(checked: Checked, batch: Batch) -> None:
-    if batch.covered:  # an exchange: the rest of its series is good, and one bad bar must not stop it
+    if batch.covered is not None:  # an exchange: the rest of its series is good, and one bad bar must not stop it
         return
     if checked.bars.is_empty() and not checked.quarantined.is_empty() and checked.n_forming == 0:
         first = checked.quarantined.row(0, named=True)

@@ -75,6 +75,17 @@ def test_only_the_rest_is_fetched_after_an_interruption(warehouse: Warehouse) ->
         assert stored(warehouse).equals(exchange.served(BTC).select(*BAR_SCHEMA))
 
 
+def test_a_bad_bar_at_the_end_goes_to_quarantine_and_stops_nothing(warehouse: Warehouse) -> None:
+    good = served(30)
+    bad = good.with_columns(high=pl.when(pl.int_range(pl.len()) == 29).then(pl.col("low") / 2).otherwise("high"))
+    with LoopbackExchange([Market(BTC, bad)]) as exchange:
+        last_ms = JANUARY_2024_MS + 29 * HOUR_MS
+        refresh(warehouse, BybitSource(exchange.url), BTC, (JANUARY_2024_MS, last_ms))
+        report = refresh(warehouse, BybitSource(exchange.url), BTC, (last_ms, last_ms + HOUR_MS), is_recheck=True)
+    assert (report.n_quarantined, report.n_added) == (1, 0)
+    assert stored(warehouse).height == 29
+
+
 def test_a_restated_bar_at_the_end_becomes_a_revision(warehouse: Warehouse) -> None:
     with LoopbackExchange([Market(BTC, served())]) as exchange:
         refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY)
