@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
 
-from cli.console import print_facts, print_json, print_table, progress_bar, say
+from cli.console import progress_bar, say
 from cli.ingest import show_reports
 from cli.options import ConfigOption, IntervalOption, JsonOption, WarehouseOption, open_warehouse
 from cli.settings import Settings, read_settings
@@ -30,7 +29,7 @@ DERIVATIVES = {"bybit": "linear", "binance": "um"}  # each exchange's category o
 EXCHANGES = tuple(DERIVATIVES)
 DEFAULT_DAYS = 730
 _SOURCES = {"bybit": "", "binance": ": archives first, their checksums verified, REST for the rest"}
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 _SYMBOL = re.compile(r"[A-Z0-9_\-]{1,40}")
 
 SymbolsArgument = Annotated[
@@ -79,7 +78,7 @@ class Span:
             return _ms(self.start), stop_ms
         if self.days is None and first_stored_ms is not None:
             return min(first_stored_ms, stop_ms), stop_ms
-        start_ms = min(now_ms, stop_ms) - (self.days or DEFAULT_DAYS) * _DAY_MS
+        start_ms = min(now_ms, stop_ms) - (self.days or DEFAULT_DAYS) * DAY_MS
         return start_ms, stop_ms
 
 
@@ -142,56 +141,6 @@ def refresh_known(
         if base_url and len({one.exchange for one in known}) > 1:
             raise CallError("--base-url is the address of one exchange, and series of two are stored. Leave it out.")
         _show_all(refresh_shown(opened, known, Span(), urls=Urls(base_url)), json=json)
-
-
-def funding(
-    exchange: Annotated[str, typer.Argument(help="bybit or binance.")],
-    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...")],
-    *,
-    category: CategoryOption = None,
-    days: DaysOption = None,
-    base_url: BaseUrlOption = None,
-    warehouse: WarehouseOption = None,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Fetch the funding rates of perpetual contracts that are not stored yet."""
-    from mmf.bars import Series
-    from mmf.pipeline.listings import refresh_funding
-
-    now_ms = time.time_ns() // 1_000_000
-    source = source_of(exchange, Urls(base_url))
-    series = [Series.of(exchange, category or DERIVATIVES[exchange], symbol, "60") for symbol in symbols]
-    with open_warehouse(warehouse, read_settings(config), create=True) as opened:
-        start_ms = now_ms - (days or DEFAULT_DAYS) * _DAY_MS
-        gained = refresh_funding(opened, source, series, start_ms=start_ms, now_ms=now_ms)
-    rows = [(one.exchange, one.category, one.symbol, n) for one, n in gained.items()]
-    columns = ("exchange", "category", "symbol", "new rates")
-    print_json([dict(zip(columns, row, strict=True)) for row in rows]) if json else print_table(
-        rows, columns, right=columns[3:]
-    )
-
-
-def universe(
-    exchange: Annotated[str, typer.Argument(help="bybit or binance.")],
-    *,
-    category: CategoryOption = None,
-    aliases: Annotated[Path | None, typer.Option(help="More renames, in the form of mmf/data/aliases.toml.")] = None,
-    base_url: BaseUrlOption = None,
-    warehouse: WarehouseOption = None,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Record what an exchange lists now, so that the universe of any day can be asked without hindsight."""
-    from mmf.aliases import read_aliases
-    from mmf.pipeline.listings import refresh_instruments
-
-    source, now_ms = source_of(exchange, Urls(base_url)), time.time_ns() // 1_000_000
-    market = category or DERIVATIVES[exchange]
-    with open_warehouse(warehouse, read_settings(config), create=True) as opened:
-        n_changed = refresh_instruments(opened, source, exchange, market, read_aliases(aliases), now_ms=now_ms)
-    facts = {"exchange": exchange, "category": market, "new or changed": n_changed}
-    print_json(facts) if json else print_facts(facts)
 
 
 @dataclass(frozen=True)

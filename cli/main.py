@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import data, doctor, exchange, features, ingest, runs, sql, train
+from cli import data, doctor, exchange, features, ingest, listings, runs, sql, train
 from cli.console import messages
 
 _INTERRUPTED = 130
@@ -23,7 +23,7 @@ app.command("demo")(train.demo)
 app.command("run")(train.run)
 for name in exchange.EXCHANGES:
     ingest.app.command(name)(exchange.command_of(name))
-for command in (exchange.funding, exchange.universe):
+for command in (listings.funding, listings.universe):
     ingest.app.command()(command)
 ingest.app.callback(invoke_without_command=True)(exchange.refresh_known)
 app.add_typer(ingest.app, name="ingest")
