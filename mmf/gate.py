@@ -1,7 +1,6 @@
 """The gating network: how much each expert is believed, from three measures of the market's state."""
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Self
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from mmf.errors import DataError
+from mmf.experts.neural import one_thread, seeded
 from mmf.rows import PHYSICS_TRIO
 from mmf.scheduler import Effort
 
@@ -96,14 +96,14 @@ class GatingNetwork(BaseEstimator):
         self.network_ = _network(self.hidden, probabilities.shape[1], seed=self.seed)
         inputs = self._inputs(trio)
         likelihood = torch.from_numpy(np.where(label[:, None] == 1, probabilities, 1 - probabilities))
-        with _one_thread():
+        with one_thread():
             _descend(self.network_, lambda: self._loss(inputs, likelihood), epochs=effort.epochs)
         self._describe(self.weights(trio).mean(axis=0))
         return self
 
     def weights(self, trio: np.ndarray, /) -> np.ndarray:
         """Return (n, experts) float64 weights, each row summing to 1, for (n, 3) inputs."""
-        with _one_thread(), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             return torch.softmax(self.network_(self._inputs(trio)), dim=1).numpy()
 
     def n_parameters(self) -> int:
@@ -169,8 +169,7 @@ _LEARNED = {"median": (3,), "mean": (3,), "scale": (3,), "mean_weights": (-1,)}
 
 
 def _network(hidden: int, n_experts: int, *, seed: int) -> nn.Sequential:
-    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
-        torch.manual_seed(seed)
+    with seeded(seed):
         last = nn.Linear(hidden, n_experts, dtype=torch.float64)
         network = nn.Sequential(nn.Linear(len(PHYSICS_TRIO), hidden, dtype=torch.float64), nn.Tanh(), last)
     nn.init.zeros_(last.weight)
@@ -190,13 +189,3 @@ def _descend(network: nn.Sequential, loss_of_network: Callable[[], torch.Tensor]
     start = parameters_to_vector(parameters).detach().numpy().copy()
     found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": epochs})
     vector_to_parameters(torch.from_numpy(found.x.copy()), parameters)
-
-
-@contextmanager
-def _one_thread() -> Generator[None, None, None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
