@@ -1,0 +1,186 @@
+"""Would it have made money, and is that more than luck: the verdict of one backtest."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from mmf.bars import Interval
+from mmf.evaluation.backtest import Backtest, Costs, Performance, Rules, backtest, performance
+from mmf.evaluation.bootstrap import interval as bootstrap_interval
+from mmf.evaluation.random_entries import random_schedules, schedule_returns
+from mmf.evaluation.sharpe import deflated_sharpe
+
+LEVEL = 0.01
+HOPE = 0.10  # a result that one in ten random schedules beats is no sign of timing
+MIN_TRADES = 10
+N_SCHEDULES = 10_000
+N_SAMPLES = 2_000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer and what it rests on.
+
+    Attributes
+    ----------
+    answer : {"edge", "no edge", "inconclusive"}
+        `edge`: better than random entry times at the 1 % level, the number of trials allowed for, and above zero at
+        that level. `no edge`: a loss, or no better than one random schedule in ten. Else `inconclusive`.
+    sentences : tuple of str
+        Three: the answer, what it was compared with, how far it may be trusted.
+    performance : Performance
+        Of the trades.
+    p_random : float or None
+        Share of exposure-matched random schedules that brought at least as much; None without trades.
+    p_adjusted : float or None
+        The chance that the best of all trials has such a share or a lower one.
+    interval : tuple of float or None
+        Net return of the whole range that holds with 98 % (1 % on either side).
+    deflated_sharpe : float or None
+        Probability that the Sharpe ratio exceeds that of the best of as many trials without skill.
+    n_trials : int
+        Trainings on this series so far, this one included.
+    random_returns : np.ndarray
+        (s,) net returns of the random schedules, for the picture.
+    """
+
+    answer: Literal["edge", "no edge", "inconclusive"]
+    sentences: tuple[str, str, str]
+    performance: Performance
+    p_random: float | None
+    p_adjusted: float | None
+    interval: tuple[float, float] | None
+    deflated_sharpe: float | None
+    n_trials: int
+    random_returns: np.ndarray
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the verdict as JSON takes it, without the random schedules."""
+        facts = asdict(self)
+        del facts["random_returns"]
+        return facts
+
+
+def judge_trades(
+    bars: pl.DataFrame,
+    signals: np.ndarray,
+    /,
+    *,
+    interval: Interval,
+    rules: Rules,
+    costs: Costs,
+    n_trials: int,
+    funding: pl.DataFrame | None = None,
+    n_schedules: int = N_SCHEDULES,
+    seed: int = 0,
+) -> tuple[Verdict, Backtest]:
+    """Backtest signals and judge what came of it, one position at a time.
+
+    Parameters
+    ----------
+    bars, signals, interval, rules, costs, funding
+        See `mmf.evaluation.backtest.backtest`.
+    n_trials : int
+        Trainings on this series so far, this one included: the more were tried, the less the best of them means.
+    n_schedules : int
+        Random schedules at least; 200 a trial where that is more.
+    seed : int
+        Draws random schedules and bootstrap samples.
+
+    Notes
+    -----
+    The random schedules keep the trades' number, lengths and clusters and pay the same costs; they are placed anew on
+    the same bars. What is left is timing. That the same trades also gain is told by a stationary block bootstrap of
+    the equity's returns, with blocks of twice the horizon. Trials are allowed for as if they were independent
+    (Sidak), which is severe where they resemble each other.
+    """
+    result = backtest(bars, signals, interval=interval, rules=rules, costs=costs, funding=funding)
+    found = performance(result, interval=interval, rules=rules)
+    returns = np.diff(np.log(np.concatenate([[1.0], result.equity["equity"].to_numpy()])))
+    n_drawn = max(n_schedules, 200 * n_trials)  # an edge after many trials needs a very small share
+    random_returns = _random_returns(bars, result, costs, funding, n_schedules=n_drawn, seed=seed)
+    if found.n_trades == 0:
+        return _without_trades(found, n_trials), result
+    p = float((1 + (random_returns >= np.log1p(found.net_return) - 1e-12).sum()) / (1 + len(random_returns)))
+    p_adjusted = float(-np.expm1(n_trials * np.log1p(-p))) if p < 1 else 1.0
+    bounds = bootstrap_interval(
+        lambda rows: float(returns[rows].sum()),
+        len(returns),
+        level=1 - 2 * LEVEL,
+        mean_block=2.0 * rules.horizon,
+        n_samples=N_SAMPLES,
+        seed=seed,
+    )
+    low, high = (float(np.expm1(bound)) for bound in bounds)
+    answer = _answer(found, p, p_adjusted, low)
+    verdict = Verdict(
+        answer=answer,
+        sentences=_sentences(answer, found, (p, p_adjusted), (low, high), n_trials),
+        performance=found,
+        p_random=p,
+        p_adjusted=p_adjusted,
+        interval=(low, high),
+        deflated_sharpe=deflated_sharpe(returns, n_trials=n_trials),
+        n_trials=n_trials,
+        random_returns=np.expm1(random_returns),
+    )
+    return verdict, result
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _random_returns(
+    bars: pl.DataFrame, result: Backtest, costs: Costs, funding: pl.DataFrame | None, *, n_schedules: int, seed: int
+) -> np.ndarray:
+    """(n_schedules,) net log returns of the same trades at other times."""
+    opens = bars["open_time"].to_physical().to_numpy()
+    log_open = np.log(np.append(bars["open"].to_numpy(), bars["close"][-1]))
+    if funding is not None and not funding.is_empty():
+        times = funding["funding_time"].to_physical().to_numpy()
+        paid = np.concatenate([[0.0], np.cumsum(np.log1p(-funding["rate"].to_numpy()))])
+        log_open += np.append(paid[np.searchsorted(times, opens, side="right")], paid[-1]) - paid[0]
+    entry = np.searchsorted(opens, result.trades["entry_time"].to_physical().to_numpy())
+    ends_within = (result.trades["reason"] != "horizon").to_numpy()
+    exit_ = np.searchsorted(opens, result.trades["exit_time"].to_physical().to_numpy()) + ends_within
+    entries, lengths = random_schedules(entry, exit_, bars.height, n_schedules=n_schedules, seed=seed)
+    return schedule_returns(log_open, entries, lengths, log_cost_per_trade=float(2 * np.log1p(-costs.per_side)))
+
+
+def _answer(found: Performance, p: float, p_adjusted: float, low: float) -> Literal["edge", "no edge", "inconclusive"]:
+    if found.net_return <= 0 or p > HOPE:
+        return "no edge"
+    return "edge" if p_adjusted <= LEVEL and low > 0 and found.n_trades >= MIN_TRADES else "inconclusive"
+
+
+def _sentences(
+    answer: str, found: Performance, shares: tuple[float, float], bounds: tuple[float, float], n_trials: int
+) -> tuple[str, str, str]:
+    headline = {
+        "edge": "Edge: these trades gained after costs, by more than luck explains.",
+        "no edge": "No edge: these trades lost, or gained no more than random entry times do.",
+        "inconclusive": "Inconclusive: these trades gained, but luck is not ruled out.",
+    }[answer]
+    trials = (
+        "this training alone is counted" if n_trials == 1 else f"all {n_trials} trainings on this series are counted"
+    )
+    compared = (
+        f"{found.n_trades} trades brought {found.net_return:+.1%} net of costs; {shares[0]:.1%} of random schedules "
+        f"with as much time in the market brought as much or more ({shares[1]:.1%} counting {trials})."
+    )
+    trusted = f"With 98 % confidence the net return lies between {bounds[0]:+.1%} and {bounds[1]:+.1%}"
+    if found.n_trades < MIN_TRADES:
+        trusted += f"; {found.n_trades} trades are fewer than the {MIN_TRADES} that an edge takes"
+    return headline, compared, f"{trusted}."
+
+
+def _without_trades(found: Performance, n_trials: int) -> Verdict:
+    sentences = (
+        "No edge: the model never traded.",
+        "No probability of the judged rows was above the threshold chosen on training rows.",
+        "Nothing was gained and nothing was paid.",
+    )
+    nothing = np.zeros(0)
+    return Verdict("no edge", sentences, found, None, None, None, None, n_trials, nothing)
