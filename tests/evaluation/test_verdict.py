@@ -74,7 +74,7 @@ def test_the_share_of_better_random_schedules_is_uniform_without_skill() -> None
         [verdict_of(seed, costs=Costs(fee=0, slippage=0)).p_random for seed in range(1_000, 1_040)], float
     )
     assert (shares <= 0.1).mean() < 0.2
-    assert (shares <= 0.5).mean() == pytest.approx(0.5, abs=0.15)
+    assert (shares <= 0.5).mean() == pytest.approx(0.5, abs=0.2)
 
 
 def test_timing_that_costs_eat_is_no_edge() -> None:
