@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.console import print_facts, print_json, print_table, results
+from cli.doctor import NO_BARS
 from cli.options import AsOfOption, ConfigOption, JsonOption, WarehouseOption, open_warehouse
 from cli.settings import read_settings
 from mmf.errors import CallError
@@ -34,12 +35,14 @@ def status(
         print_json({"snapshot": snapshot.id, "bytes": n_bytes, "series": found.to_dicts()})
         return
     if found.is_empty():
-        results.print("The warehouse holds no bars yet. Bring some in: mmf ingest files PATH, or mmf ingest simulated")
+        results.print(NO_BARS)
         return
     columns = ("series", "first bar", "last bar", "age", "bars", "gaps", "missing", "revisions", "MB")
     rows = [(":".join(row[:4]), *row[4:6], _age(row[6]), *row[7:11], f"{row[11] / 1e6:.1f}") for row in found.rows()]
     print_table(rows, columns, right=columns[3:])
     print_facts({"snapshot": f"S{snapshot.id}", "on disk": f"{n_bytes / 1e6:,.1f} MB"})
+    if found["count_missing"].sum():
+        results.print("Why bars are missing: mmf data check")
 
 
 @app.command("expire")

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     import polars as pl
 
     from mmf.bars import Series
+    from mmf.pipeline.doctor import Repair
     from warehouse import Warehouse
 
 SeriesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[SERIES...]", help="Such as bybit:linear:BTCUSDT:60; all by default.")
 ]
+NO_BARS = "The warehouse holds no bars yet. Bring some in: mmf ingest bybit BTCUSDT, or mmf ingest files PATH"
 _N_SHOWN = 20
+_SERIES = ("exchange", "category", "symbol", "interval")
 
 
 def check(
@@ -30,19 +33,24 @@ def check(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Judge every hole (outage, no trades, lost, ...) and list what looks odd."""
+    """Say why each missing bar is missing (outage, no trades, lost, ...) and list what looks odd."""
     from mmf.pipeline.doctor import examine
 
     with open_warehouse(warehouse, read_settings(config)) as opened, progress_bar() as progress:
         progress.add_task("examining", total=None)
-        found = examine(opened, _chosen(opened, series), now_ms=_now_ms())
+        found = examine(opened, _chosen(opened, series), now_ms=_now_ms(), exchanges=EXCHANGES)
     if json:
-        print_json({"holes": found.holes.to_dicts(), "oddities": found.oddities.to_dicts()})
+        parts = {"holes": found.holes, "edges": found.edges, "oddities": found.oddities}
+        print_json({name: table.to_dicts() for name, table in parts.items()})
         return
-    if found.holes.is_empty():
-        results.print("No hole: every slot between first and last bar is stored.")
+    if not found.n_series:
+        results.print(NO_BARS)
+    elif found.holes.is_empty():
+        results.print("No hole: every bar that ought to be there is stored.")
     else:
         _show_holes(found.holes)
+    if not found.edges.is_empty():
+        _show_edges(found.edges)
     if not found.oddities.is_empty():
         _show_oddities(found.oddities)
 
@@ -56,7 +64,7 @@ def repair(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Ask the exchanges again for holes that are lost or were never checked, and for nothing else."""
+    """Ask the exchanges again for bars that are lost, unchecked or bad at the source, and for nothing else."""
     from mmf.bars import Series
     from mmf.pipeline.doctor import repair as repair_bars
 
@@ -69,15 +77,13 @@ def repair(
         done = repair_bars(
             opened, lambda exchange: source_of(exchange, Urls(base_url)), askable, now_ms=_now_ms(), again=again
         )
-    if json:
-        print_json([{"series": str(one.series), "n_asked": one.n_asked, "n_found": one.n_found} for one in done])
-        return
-    if not done:
-        results.print("Nothing to repair: no hole is lost or unchecked.")
-        return
-    columns = ("series", "asked", "found", "not there")
-    rows = [(one.series, one.n_asked, one.n_found, one.n_asked - one.n_found) for one in done]
-    print_table(rows, columns, right=columns[1:])
+    failed = [one for one in done if one.error]
+    if json or not done or len(failed) < len(done):
+        _show_repairs([one for one in done if not one.error], json=json, is_empty=not chosen)
+    for one in failed:
+        say(f"failed: {one.series}: {one.error}")
+    if failed:
+        raise typer.Exit(1)
 
 
 def compare(
@@ -121,7 +127,7 @@ def revisions(
     from warehouse import query as warehouse_query
 
     with open_warehouse(warehouse, read_settings(config)) as opened, opened.pin() as snapshot:
-        wanted = [str(one) for one in _chosen(opened, series) or []]
+        wanted, n_series = [str(one) for one in _chosen(opened, series) or []], len(opened.series())
         with warehouse_query.connect(snapshot) as connection:
             found = connection.sql(warehouse_query.inspection("revisions")).pl()
     if wanted:
@@ -132,7 +138,7 @@ def revisions(
     if json:
         print_json(found.to_dicts())
     elif found.is_empty():
-        results.print("No bar was restated.")
+        results.print("No bar was restated." if n_series else NO_BARS)
     else:
         numbers = [name for name, dtype in found.schema.items() if dtype.is_numeric()]
         print_table(found.head(_N_SHOWN).rows(), found.columns, right=numbers)
@@ -154,29 +160,56 @@ def _chosen(warehouse: "Warehouse", series: list[str] | None) -> "list[Series] |
     return chosen
 
 
+def _show_repairs(done: "list[Repair]", *, json: bool, is_empty: bool) -> None:
+    if json:
+        counts = ("n_asked", "n_found", "n_bad")
+        print_json([{"series": str(one.series)} | {name: getattr(one, name) for name in counts} for one in done])
+    elif is_empty:
+        results.print(NO_BARS)
+    elif not done:
+        results.print("Nothing to repair: no hole is lost or unchecked.")
+    else:
+        columns = ("series", "asked", "found", "bad", "not there")
+        rows = [
+            (one.series, one.n_asked, one.n_found, one.n_bad, one.n_asked - one.n_found - one.n_bad) for one in done
+        ]
+        print_table(rows, columns, right=columns[1:])
+
+
 def _show_holes(holes: "pl.DataFrame") -> None:
     import polars as pl
 
+    from mmf.doctor.gaps import REPAIRABLE
+
     by_verdict = holes.group_by("verdict").agg(pl.len(), pl.col("n_missing").sum()).sort("verdict")
     print_table(by_verdict.rows(), ("verdict", "holes", "bars"), right=("holes", "bars"), title="Holes by verdict")
-    shown = holes.sort("n_missing", descending=True).head(_N_SHOWN)
-    rows = [
-        (":".join(row[:4]), *row[4:])
-        for row in shown.select(
-            "exchange",
-            "category",
-            "symbol",
-            "interval",
-            "first_missing",
-            "last_missing",
-            "n_missing",
-            "verdict",
-            "evidence",
-        ).rows()
-    ]
-    columns = ("series", "first missing", "last missing", "bars", "verdict", "because")
-    print_table(rows, columns, right=("bars",), title="\nLongest holes")
-    _say_rest(holes.height, "holes")
+    can_be_asked_for = pl.col("verdict").is_in(REPAIRABLE) & pl.col("exchange").is_in(EXCHANGES)
+    _show_runs(_longest(holes.filter(can_be_asked_for)), title="To be asked for again: mmf data repair")
+    _show_runs(_longest(holes.filter(~can_be_asked_for)), title="Longest holes")
+
+
+def _show_edges(edges: "pl.DataFrame") -> None:
+    """Show what is no hole: outside the life of an instrument, or not fetched yet, which one command mends."""
+    import polars as pl
+
+    is_late = pl.col("verdict") == "not fetched yet"
+    _show_runs(_longest(edges.filter(is_late)), title="Not fetched yet: mmf ingest", has_reasons=False)
+    _show_runs(edges.filter(~is_late), title="Outside the life of the instrument")
+
+
+def _longest(holes: "pl.DataFrame") -> "pl.DataFrame":
+    return holes.sort("n_missing", descending=True, maintain_order=True)
+
+
+def _show_runs(holes: "pl.DataFrame", *, title: str, has_reasons: bool = True) -> None:
+    if holes.is_empty():
+        return
+    shown = {"first missing": "first_missing", "last missing": "last_missing", "bars": "n_missing"}
+    if has_reasons:
+        shown |= {"verdict": "verdict", "because": "evidence"}
+    rows = [(":".join(row[:4]), *row[4:]) for row in holes.head(_N_SHOWN).select(*_SERIES, *shown.values()).rows()]
+    print_table(rows, ("series", *shown), right=("bars",), title=f"\n{title}")
+    _say_rest(holes.height, "runs of bars")
 
 
 def _show_oddities(oddities: "pl.DataFrame") -> None:

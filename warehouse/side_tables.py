@@ -53,7 +53,7 @@ _RELATIONS: dict[str, tuple[str, dict[str, pl.DataType]]] = {
     ),
     "absence_ranges": (
         """
-        select exchange, category, symbol, interval, start_bar, stop_bar, source, checked_at_ms, snapshot_id
+        select exchange, category, symbol, interval, start_bar, stop_bar, source, reason, checked_at_ms, snapshot_id
         from absences inner join series using (series_id)
         where snapshot_id <= $id
         order by exchange, category, symbol, interval, start_bar, absence_id
@@ -61,7 +61,7 @@ _RELATIONS: dict[str, tuple[str, dict[str, pl.DataType]]] = {
         {
             **_KEY,
             **dict.fromkeys(("start_bar", "stop_bar"), pl.Int64()),
-            "source": pl.String(),
+            **dict.fromkeys(("source", "reason"), pl.String()),
             "checked_at": _TIME,
             "snapshot_id": pl.Int64(),
         },
@@ -145,7 +145,7 @@ _RELATIONS: dict[str, tuple[str, dict[str, pl.DataType]]] = {
         """
         select
             set_name || '@v' || number, set_name, number, definition_hash, json_array_length(definitions),
-            definitions, created_at_ms
+            definitions, packages, created_at_ms
         from feature_versions
         order by set_name, number
         """,
@@ -156,6 +156,7 @@ _RELATIONS: dict[str, tuple[str, dict[str, pl.DataType]]] = {
             "definition_hash": pl.String(),
             "count_definitions": pl.Int64(),
             "definitions": pl.String(),
+            "packages": pl.String(),
             "created_at": _TIME,
         },
     ),

@@ -1,4 +1,4 @@
-"""Bars that are not there: what sources proved to be absent, and what the gap doctor made of each hole."""
+"""Bars that are not there: what sources could not give, and what the gap doctor made of each hole."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -7,7 +7,24 @@ from warehouse.database import Database
 from warehouse.names import SeriesKey, checked_key
 from warehouse.tables import register_series
 
-ABSENCE_FIELDS = {"series", "start_bar", "stop_bar", "source", "checked_at"}
+ABSENCE_FIELDS = {"series", "start_bar", "stop_bar", "source", "reason", "checked_at"}
+
+
+class BadBars(NamedTuple):
+    """Bars that a source sent and that failed the check.
+
+    Attributes
+    ----------
+    start_bar, stop_bar : int
+        Half-open range of bar numbers.
+    source, reason : str
+        Who sent them, and what is wrong with them.
+    """
+
+    start_bar: int
+    stop_bar: int
+    source: str
+    reason: str
 
 
 class Verdict(NamedTuple):
@@ -30,7 +47,8 @@ class Verdict(NamedTuple):
 def insert_absence(database: Database, /, *, snapshot_id: int, row: dict[str, Any]) -> None:
     """Insert a row of `absences` within the caller's transaction.
 
-    A range that lies in one known from the same source adds nothing; the same range again renews its time of checking.
+    A range that lies in one known from the same source for the same reason adds nothing; the same range again renews
+    its reason and its time of checking. A source that has no bar any more takes back the bad ones it sent.
 
     Parameters
     ----------
@@ -39,23 +57,38 @@ def insert_absence(database: Database, /, *, snapshot_id: int, row: dict[str, An
     snapshot_id : int
         Since when it is known.
     row : dict
-        series, start_bar, stop_bar (half-open bar numbers), source, checked_at (UTC in ms).
+        series, start_bar, stop_bar (half-open bar numbers), source, reason (None where the source has no bar, what is
+        wrong where it sent a bad one), checked_at (UTC in ms).
     """
+    place = {
+        "series_id": register_series(database, checked_key(row["series"])),
+        "start_bar": int(row["start_bar"]),  # numpy integers would be stored as blobs
+        "stop_bar": int(row["stop_bar"]),
+        "source": row["source"],
+    }
+    if row["reason"] is None:
+        database.run(
+            """
+            delete from absences
+            where series_id = $series_id and source = $source and start_bar >= $start_bar and stop_bar <= $stop_bar
+                and reason is not null
+            """,
+            **place,
+        )
     database.run(
         """
-        insert into absences (series_id, start_bar, stop_bar, source, checked_at_ms, snapshot_id)
-        select $series_id, $start_bar, $stop_bar, $source, $checked_at, $snapshot_id
+        insert into absences (series_id, start_bar, stop_bar, source, reason, checked_at_ms, snapshot_id)
+        select $series_id, $start_bar, $stop_bar, $source, $reason, $checked_at, $snapshot_id
         where not exists (
             select 1 from absences
             where series_id = $series_id and source = $source and start_bar <= $start_bar and stop_bar >= $stop_bar
-                and stop_bar - start_bar > $stop_bar - $start_bar
+                and stop_bar - start_bar > $stop_bar - $start_bar and reason is $reason
         )
-        on conflict (series_id, start_bar, stop_bar, source) do update set checked_at_ms = excluded.checked_at_ms
+        on conflict (series_id, start_bar, stop_bar, source) do update
+        set reason = excluded.reason, checked_at_ms = excluded.checked_at_ms
         """,
-        series_id=register_series(database, checked_key(row["series"])),
-        start_bar=int(row["start_bar"]),  # numpy integers would be stored as blobs
-        stop_bar=int(row["stop_bar"]),
-        source=row["source"],
+        **place,
+        reason=row["reason"],
         checked_at=int(row["checked_at"]),
         snapshot_id=snapshot_id,
     )
@@ -64,7 +97,10 @@ def insert_absence(database: Database, /, *, snapshot_id: int, row: dict[str, An
 def absences(
     database: Database, key: tuple[str, str, str, str], /, *, source: str | None = None
 ) -> list[tuple[int, int]]:
-    """Return the ranges of bar numbers that a source, or any, proved to be absent; they may overlap."""
+    """Return the ranges of bar numbers that need not be asked for again; they may overlap.
+
+    A source, or any, gave a complete answer without them, or sent a bad bar.
+    """
     rows = database.rows(
         """
         select distinct start_bar, stop_bar from absences inner join series using (series_id)
@@ -76,6 +112,20 @@ def absences(
         **_parts(key),
     )
     return [(row["start_bar"], row["stop_bar"]) for row in rows]
+
+
+def bad_bars(database: Database, key: tuple[str, str, str, str], /) -> list[BadBars]:
+    """Return the bad bars that sources sent of a series, those of the latest answer first; ranges may overlap."""
+    rows = database.rows(
+        """
+        select start_bar, stop_bar, source, reason from absences inner join series using (series_id)
+        where exchange = $exchange and category = $category and symbol = $symbol and interval = $interval
+            and reason is not null
+        order by checked_at_ms desc, start_bar, source
+        """,
+        **_parts(key),
+    )
+    return [BadBars(*row) for row in rows]
 
 
 def save_verdicts(

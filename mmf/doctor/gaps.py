@@ -2,6 +2,8 @@
 
 Nobody can tell a halted exchange from a lost download by the hole alone, so each slot is judged by what else is known.
 
+- *bad at the source*: a source sent a bar for that slot, and it failed the check. It lies in quarantine.
+
 - *counted elsewhere*: another interval of the same symbol. A finer bar with volume inside the slot, or a coarser bar
   around it with more volume than the stored bars in it add up to, proves trades; finer zero-volume bars that fill the
   slot, or a coarser bar with exactly the volume of the stored ones, prove that there were none.
@@ -16,38 +18,58 @@ Nobody can tell a halted exchange from a lost download by the hole alone, so eac
 
 The first line that fits decides:
 
-| counted elsewhere | listing | proved absent | siblings | steady | verdict |
-|---|---|---|---|---|---|
-| trades | | | | | lost |
-| | before launch | | | | before listing |
-| | after the end | | | | after delisting |
-| | | yes | down, and proved of one of them | | exchange outage |
-| | | yes | up | | no trades |
-| | | yes | down unproved, or none | yes | exchange outage |
-| | | yes | down unproved, or none | no | no trades |
-| | | yes | down unproved, or none | too few bars | unknown |
-| | | no | up | | lost |
-| | | no | down or none | | unchecked |
+| slot | proved absent | siblings | steady | verdict |
+|---|---|---|---|---|
+| a source sent a bad bar | | | | bad at the source |
+| after the newest bar, listed | no | | | not fetched yet |
+| trades counted elsewhere | | | | lost |
+| before launch | | | | before listing |
+| after the end | | | | after delisting |
+| | yes | down, and proved of one of them | | exchange outage |
+| before the first bar, launch unknown | yes | | | before listing |
+| after the newest bar, listing unknown | yes | | | unknown |
+| | yes | up | | no trades |
+| before the first bar | yes | | | no trades |
+| | yes | down unproved, or none | yes | exchange outage |
+| | yes | down unproved, or none | no | no trades |
+| | yes | down unproved, or none | too few bars | unknown |
+| | no | up | | lost |
+| | no | down or none | | unchecked |
 
 So siblings that merely lack the same bars make no outage, since a download that broke off leaves the same hole in
-every series that it fed, and a slot that no source was asked about can always be asked for. `lost` and `unchecked` can
-be fetched again (`REPAIRABLE`); after that nothing is unchecked. A listing date yields to stored bars that lie outside
-it: exchanges publish launch times later than their own first bars.
+every series that it fed, and a slot that no source was asked about can always be asked for. `lost`, `unchecked` and
+`bad at the source` can be fetched again (`REPAIRABLE`); after that nothing is unchecked. What lies outside the life of
+the instrument, or has merely not come yet, is no hole (`EDGES`).
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from operator import itemgetter
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from mmf.bars import BAR_SCHEMA, Series
+from mmf.doctor.bad_bars import BadSlots
+from mmf.doctor.edges import Listing, ends
 from mmf.doctor.testimony import Patient, Witness, counted_elsewhere, heard, numbers_and_volume, span
-from mmf.ranges import Ranges, cells, held_ranges, intersect, missing_slots, subtract, union
+from mmf.ranges import Ranges, held_ranges, intersect, missing_slots, subtract, union
 
-Verdict = Literal["exchange outage", "no trades", "lost", "before listing", "after delisting", "unknown", "unchecked"]
-REPAIRABLE: tuple[Verdict, ...] = ("lost", "unchecked")
+Verdict = Literal[
+    "bad at the source",
+    "exchange outage",
+    "no trades",
+    "lost",
+    "unknown",
+    "unchecked",
+    "before listing",
+    "after delisting",
+    "not fetched yet",
+]
+REPAIRABLE: tuple[Verdict, ...] = ("lost", "unchecked", "bad at the source")
+EDGES: tuple[Verdict, ...] = ("before listing", "after delisting", "not fetched yet")
 
 HOLE_SCHEMA: dict[str, pl.DataType] = {
     **dict.fromkeys(("exchange", "category", "symbol", "interval"), pl.String()),
@@ -61,13 +83,6 @@ HOLE_SCHEMA: dict[str, pl.DataType] = {
 }
 
 
-class Listing(NamedTuple):
-    """When an instrument could be traded, UTC ms; None where unknown, or not over."""
-
-    launch_ms: int | None = None
-    delisted_ms: int | None = None
-
-
 def diagnose(
     series: Series,
     bars: pl.DataFrame,
@@ -75,6 +90,7 @@ def diagnose(
     *,
     wanted: Iterable[tuple[int, int]] | None = None,
     absent: Iterable[tuple[int, int]] = (),
+    bad: Iterable[BadSlots] = (),
     relatives: Mapping[Series, pl.DataFrame] | None = None,
     siblings: Sequence[Witness] = (),
     listing: Listing | None = None,
@@ -91,6 +107,8 @@ def diagnose(
         Bar numbers that ought to be there; by default those from the first bar to the last.
     absent : iterable of (start_bar, stop_bar)
         Bar numbers that a source proved to be absent.
+    bad : iterable of BadSlots
+        Where sources sent bars that failed the check; of two that overlap the first counts.
     relatives : mapping of Series to pl.DataFrame, optional
         open_time and volume of other intervals of the same symbol. Series of other symbols are ignored.
     siblings : sequence of Witness
@@ -109,8 +127,8 @@ def diagnose(
     missing = missing_slots(span(held) if wanted is None else wanted, held=held)
     patient = Patient(series, numbers, volume, missing)
     counted, others = counted_elsewhere(patient, relatives or {}), heard(patient, siblings)
-    proved = union(intersect(absent, missing), counted.silent)
-    before, after = _outside(patient, listing or Listing())
+    absent = intersect(absent, missing)
+    proved, edge = union(absent, counted.silent), ends(patient, absent, listing or Listing())
     report = _Report(missing)
 
     def lacking(run: _Run) -> str:
@@ -119,10 +137,15 @@ def diagnose(
     def trading(run: _Run) -> str:
         return f"{_names(others.trading, run)} traded meanwhile"
 
+    for one in bad:
+        report.settle("bad at the source", one.slots, f"bad bar from {one.source}: {one.reason}")
+    report.settle("not fetched yet", edge.not_fetched, "after the newest stored bar")
     report.settle("lost", counted.traded, f"bars of interval {', '.join(counted.intervals)} count more trades")
-    report.settle("before listing", before, "closes before the launch")
-    report.settle("after delisting", after, "opens after the delisting")
+    report.settle("before listing", edge.before_listing, "closes before the launch")
+    report.settle("after delisting", edge.after_delisting, "opens after the delisting")
     report.settle("exchange outage", intersect(proved, others.proved_down), lacking)
+    report.settle("before listing", edge.before_first, "the source has nothing older; no launch is known")
+    report.settle("unknown", edge.after_newest, "the source has nothing newer; no delisting is known")
     report.settle("no trades", intersect(proved, others.up), trading)
     _settle_alone(report, patient, proved)
     report.settle("lost", others.up, lambda run: f"no source was asked; {trading(run)}")
@@ -163,23 +186,16 @@ class _Report:
         return pl.DataFrame(rows, schema=HOLE_SCHEMA, orient="row")
 
 
-def _outside(patient: Patient, listing: Listing) -> tuple[Ranges, Ranges]:
-    """Slots that close before the launch, and slots that open after the delisting."""
-    grid = patient.series.grid
-    first_ms, stop_ms = (grid.open_time_ms(end) for end in (span(patient.missing) or [(0, 0)])[0])
-    launch_ms = first_ms if listing.launch_ms is None else listing.launch_ms
-    delisted_ms = stop_ms if listing.delisted_ms is None else listing.delisted_ms
-    if len(patient.numbers):
-        launch_ms = min(launch_ms, grid.open_time_ms(int(patient.numbers[0])))
-        delisted_ms = max(delisted_ms, grid.open_time_ms(int(patient.numbers[-1]) + 1))
-    before = cells([(first_ms, launch_ms)], size=grid.ms, anchor=grid.anchor_ms, how="within")
-    return before, cells([(delisted_ms, stop_ms)], size=grid.ms, anchor=grid.anchor_ms, how="starting")
-
-
 def _names(slots_of: dict[Series, Ranges], run: _Run) -> str:
-    found = sorted(series for series, slots in slots_of.items() if intersect(slots, [run]))
+    found = sorted(series for series, slots in slots_of.items() if _is_touched(slots, run))
     named = ", ".join(f"{series.symbol} {series.interval}" for series in found[:_NAMED])
     return f"{named} and {len(found) - _NAMED} more" if len(found) > _NAMED else named
+
+
+def _is_touched(slots: Ranges, run: _Run) -> bool:
+    """Whether a run shares a slot with a set; by bisection, since thousands of holes ask a hundred siblings each."""
+    at = bisect_right(slots, run[0], key=itemgetter(1))
+    return at < len(slots) and slots[at][0] < run[1]
 
 
 def _settle_alone(report: _Report, patient: Patient, proved: Ranges) -> None:
@@ -191,6 +207,8 @@ def _settle_alone(report: _Report, patient: Patient, proved: Ranges) -> None:
 
 
 def _by_neighbourhood(patient: Patient, run: _Run) -> tuple[Verdict, str]:
+    if len(patient.numbers) and run[1] <= patient.numbers[0]:
+        return "no trades", "listed already, and the source has none before the first stored bar"
     at = int(np.searchsorted(patient.numbers, run[0]))
     before, after = slice(max(at - _NEARBY_BARS, 0), at), slice(at, at + _NEARBY_BARS)
     n_bars = len(patient.numbers[before]) + len(patient.numbers[after])

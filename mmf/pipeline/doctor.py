@@ -1,23 +1,30 @@
 """The gap doctor's round: look at every stored series, write down the verdicts, refetch what can be had."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from mmf.bars import BAR_SCHEMA, Series
-from mmf.doctor.anomalies import anomalies
+from mmf.doctor.anomalies import ANOMALY_SCHEMA, anomalies
+from mmf.doctor.bad_bars import BadSlots, bad_slots
 from mmf.doctor.cross_check import CrossCheck, cross_check
-from mmf.doctor.gaps import HOLE_SCHEMA, REPAIRABLE, diagnose
-from mmf.doctor.testimony import Witness, witness
+from mmf.doctor.edges import reach
+from mmf.doctor.gaps import EDGES, HOLE_SCHEMA, REPAIRABLE, diagnose
+from mmf.doctor.testimony import Witness, numbers_and_volume, span, witness
+from mmf.errors import DataError
+from mmf.markets.errors import RefusedError
 from mmf.markets.source import Source
 from mmf.pipeline.ingest import IngestReport, ingest
 from mmf.pipeline.tables import stored_bars
-from mmf.ranges import instants
+from mmf.ranges import Ranges, held_ranges, instants, intersect, missing_slots, normalise, subtract
 from mmf.universe import INSTRUMENT_SCHEMA, listing
 from warehouse import SeriesKey, Snapshot, Warehouse
+from warehouse.errors import BusyError
 from warehouse.instruments import sightings
-from warehouse.verdicts import Verdict, absences, save_verdicts
+from warehouse.verdicts import Verdict, absences, bad_bars, save_verdicts
+
+ODDITY_SCHEMA: dict[str, pl.DataType] = {"series": pl.String(), **ANOMALY_SCHEMA}
 
 
 @dataclass(frozen=True)
@@ -26,13 +33,19 @@ class Examination:
 
     Attributes
     ----------
+    n_series : int
+        Series examined.
     holes : pl.DataFrame
-        `mmf.doctor.gaps.HOLE_SCHEMA`.
+        `mmf.doctor.gaps.HOLE_SCHEMA`: bars that ought to be there.
+    edges : pl.DataFrame
+        The same, of what lies outside the life of the instrument or has not been fetched yet.
     oddities : pl.DataFrame
         series, open_time, n_bars, kind, detail.
     """
 
+    n_series: int
     holes: pl.DataFrame
+    edges: pl.DataFrame
     oddities: pl.DataFrame
 
 
@@ -45,16 +58,29 @@ class Repair:
     n_asked : int
         Missing bars that were asked for.
     n_found : int
-        Those that came; the rest are proven absent, or stay to be asked again where the answer was not complete.
+        Those that came.
+    n_bad : int
+        Those that came and were bad; the rest are proven absent, or stay to be asked again where the answer was not
+        complete.
+    error : Exception, optional
+        Why the source would not answer for this series.
     """
 
     series: Series
     n_asked: int
     n_found: int
-    report: IngestReport
+    n_bad: int
+    error: Exception | None = None
 
 
-def examine(warehouse: Warehouse, chosen: Sequence[Series] | None = None, /, *, now_ms: int) -> Examination:
+def examine(
+    warehouse: Warehouse,
+    chosen: Sequence[Series] | None = None,
+    /,
+    *,
+    now_ms: int,
+    exchanges: Collection[str] = (),
+) -> Examination:
     """Judge the holes and oddities of series, with everything else that is stored as witness.
 
     Parameters
@@ -65,27 +91,35 @@ def examine(warehouse: Warehouse, chosen: Sequence[Series] | None = None, /, *, 
         Which to examine; all by default.
     now_ms : int
         Time of the check, UTC.
+    exchanges : collection of str
+        Those that can be asked for newer bars: of their series, the closed bars after the newest stored one count too.
     """
-    known = [Series(*key) for key in warehouse.series()]
     instruments = _instruments(warehouse)
-    holes, oddities = [pl.DataFrame(schema=HOLE_SCHEMA)], []
+    missing, oddities = [pl.DataFrame(schema=HOLE_SCHEMA)], [pl.DataFrame(schema=ODDITY_SCHEMA)]
     with warehouse.pin() as snapshot:
+        known = [Series(*key) for key in snapshot.keys("bars")]
         witnesses = {one: _witness(warehouse, snapshot, one) for one in known}
         for series in known if chosen is None else chosen:
             bars = stored_bars(snapshot, series).select(*BAR_SCHEMA)
+            held = held_ranges(numbers_and_volume(bars, series.grid)[0])
+            absent = absences(warehouse.database, series.key)
             found = diagnose(
                 series,
                 bars.select("open_time", "volume"),
-                absent=absences(warehouse.database, series.key),
+                wanted=reach(held, absent, closed_stop=_closed_stop(series, exchanges, now_ms)),
+                absent=absent,
+                # a row in quarantine beyond the newest bar may have been one that was forming
+                bad=_bad(warehouse, snapshot, series, missing_slots(span(held), held=held, absent=absent)),
                 relatives=_relatives(snapshot, series, known),
                 siblings=[told for one, told in witnesses.items() if one.symbol != series.symbol],
                 listing=listing(series, instruments),
             )
-            holes.append(found)
+            missing.append(found)
             oddities.append(_oddities(snapshot, series, bars, known))
             if not warehouse.is_read_only:
-                _record(warehouse, series, found, now_ms)
-    return Examination(pl.concat(holes), pl.concat(oddities) if oddities else pl.DataFrame())
+                _record(warehouse, series, found.filter(~_IS_EDGE), now_ms)
+    every = pl.concat(missing)
+    return Examination(len(missing) - 1, every.filter(~_IS_EDGE), every.filter(_IS_EDGE), pl.concat(oddities))
 
 
 def repair(
@@ -97,7 +131,7 @@ def repair(
     now_ms: int,
     again: bool = False,
 ) -> list[Repair]:
-    """Ask the exchanges once more for what may be had: the holes with a verdict of lost or unchecked.
+    """Ask the exchanges once more for what may be had: the holes that are lost, unchecked or bad at the source.
 
     Parameters
     ----------
@@ -111,20 +145,32 @@ def repair(
         Time of the check, UTC.
     again : bool
         Ask for the others too: exchanges fill in history after an outage.
+
+    Returns
+    -------
+    list of Repair
+        One for each series with such holes. What concerns one series only leaves the others alone.
     """
     holes = examine(warehouse, chosen, now_ms=now_ms).holes
     if not again:
         holes = holes.filter(pl.col("verdict").is_in(REPAIRABLE))
-    repairs = []
+    asked: dict[Series, IngestReport | Exception] = {}
     for key, rows in holes.group_by("exchange", "category", "symbol", "interval", maintain_order=True):
         series = Series(*(str(part) for part in key))
         grid = series.grid
         wanted = instants(rows.select("start_bar", "stop_bar").rows(), size=grid.ms, anchor=grid.anchor_ms)
-        report = ingest(warehouse, source_of(series.exchange), series, wanted=wanted)
-        repairs.append(Repair(series, int(rows["n_missing"].sum()), report.n_added, report))
-    if repairs:
-        examine(warehouse, [one.series for one in repairs], now_ms=now_ms)
-    return repairs
+        try:
+            asked[series] = ingest(warehouse, source_of(series.exchange), series, wanted=wanted)
+        except (RefusedError, DataError, BusyError) as error:
+            asked[series] = error
+    left = examine(warehouse, list(asked), now_ms=now_ms).holes if asked else holes.clear()
+    bad = left.filter(pl.col("verdict") == "bad at the source")
+    return [
+        Repair(series, _n_missing(holes, series), 0, 0, found)
+        if isinstance(found, Exception)
+        else Repair(series, _n_missing(holes, series), found.n_added, _n_missing(bad, series))
+        for series, found in asked.items()
+    ]
 
 
 def compare(warehouse: Warehouse, left: Series, right: Series, /) -> CrossCheck:
@@ -136,10 +182,34 @@ def compare(warehouse: Warehouse, left: Series, right: Series, /) -> CrossCheck:
 
 # ------------------------------------------------------------------------------------
 
+_IS_EDGE = pl.col("verdict").is_in(EDGES)
+
 
 def _instruments(warehouse: Warehouse) -> pl.DataFrame:
     rows = [(*sighting.instrument, sighting.seen_at_ms) for sighting in sightings(warehouse.database)]
     return pl.DataFrame(rows, schema=INSTRUMENT_SCHEMA, orient="row")
+
+
+def _n_missing(holes: pl.DataFrame, series: Series) -> int:
+    return int(holes.filter(**dict(zip(SeriesKey._fields, series.key, strict=True)))["n_missing"].sum())
+
+
+def _bad(warehouse: Warehouse, snapshot: Snapshot, series: Series, unexplained: Ranges) -> list[BadSlots]:
+    """Bad bars by the ledger, and those in quarantine, such as of a file, for slots that nothing else explains."""
+    told: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for one in bad_bars(warehouse.database, series.key):
+        told.setdefault((one.source, one.reason), []).append((one.start_bar, one.stop_bar))
+    by_ledger = [BadSlots(*who, normalise(slots)) for who, slots in told.items()]
+    key = SeriesKey(*series.key)
+    if not snapshot.files("quarantine", key):
+        return by_ledger
+    rows = snapshot.scan("quarantine", key).select("open_time", "source", "reason").collect()
+    quarantined = bad_slots(rows, interval=series.grid)
+    return by_ledger + [one._replace(slots=intersect(one.slots, unexplained)) for one in quarantined]
+
+
+def _closed_stop(series: Series, exchanges: Collection[str], now_ms: int) -> int | None:
+    return series.grid.bar_number(now_ms) if series.exchange in exchanges else None
 
 
 def _times_and_volume(snapshot: Snapshot, series: Series) -> pl.DataFrame:
@@ -147,7 +217,8 @@ def _times_and_volume(snapshot: Snapshot, series: Series) -> pl.DataFrame:
 
 
 def _witness(warehouse: Warehouse, snapshot: Snapshot, series: Series) -> Witness:
-    absent = absences(warehouse.database, series.key)
+    bad = [(one.start_bar, one.stop_bar) for one in bad_bars(warehouse.database, series.key)]
+    absent = subtract(absences(warehouse.database, series.key), bad)
     return witness(series, _times_and_volume(snapshot, series), absent=absent)
 
 

@@ -9,10 +9,11 @@ import polars as pl
 from mmf.bar_check import Checked, check_bars
 from mmf.bar_merge import Merge, merge_bars
 from mmf.bars import STORED_SCHEMA, Interval, Series
+from mmf.doctor.bad_bars import bad_slots
 from mmf.errors import DataError
 from mmf.markets.source import ALL_TIME, Batch, Source
 from mmf.pipeline.tables import LAYOUT, compact_bars
-from mmf.ranges import Ranges, cells, held_ranges, missing_slots, union
+from mmf.ranges import cells, held_ranges, missing_slots, union
 from warehouse import Commit, DataFile, SeriesKey, Snapshot, Warehouse
 
 
@@ -131,23 +132,33 @@ def _commit_batch(
         _stage_rows(commit, "revisions", key, superseded)
         bad = checked.quarantined.with_columns(source=pl.lit(batch.source))
         _stage_rows(commit, "quarantine", key, _not_yet_stored(bad, snapshot, key))
-    for start, stop in _proven_absent(batch, merged):
-        commit.record(
-            "absences", series=key, start_bar=start, stop_bar=stop, source=batch.source, checked_at=batch.fetched_at_ms
-        )
+    for start, stop, reason in _not_to_be_had(batch, bad, merged):
+        at = {"source": batch.source, "checked_at": batch.fetched_at_ms}
+        commit.record("absences", series=key, start_bar=start, stop_bar=stop, reason=reason, **at)
     if not merged.changed.is_empty():
         commit.record("fetches", series=key, **_fetch_row(batch, checked, merged))
     return merged, commit.publish()
 
 
-def _proven_absent(batch: Batch, merged: Merge) -> Ranges:
-    """Bar numbers that the answer covers and that are neither stored nor among its rows, good or bad."""
-    if not batch.covered:
+def _not_to_be_had(batch: Batch, bad: pl.DataFrame, merged: Merge) -> list[tuple[int, int, str | None]]:
+    """Closed bars that an exchange could not give: it sent a bad one for a reason, or, where that is None, none.
+
+    Where its answer is not complete, only the bad ones are certain. A file says nothing for good: an exchange may have
+    the bar.
+    """
+    if batch.covered is None:
         return []
     grid = batch.series.grid
-    answered = batch.rows.filter(pl.col("open_time").is_not_null())
-    held = [held_ranges(_bar_numbers(bars, grid)) for bars in (merged.bars, answered)]
-    return missing_slots(cells(batch.covered, size=grid.ms, anchor=grid.anchor_ms), held=union(*held))
+    closed = bad.filter(pl.col("open_time").dt.epoch("ms") + grid.ms <= batch.closed_before_ms)
+    held = held_ranges(_bar_numbers(merged.bars, grid))
+    answered = held_ranges(_bar_numbers(batch.rows.filter(pl.col("open_time").is_not_null()), grid))
+    covered = cells(batch.covered, size=grid.ms, anchor=grid.anchor_ms)
+    absent: list[tuple[int, int, str | None]] = [
+        (*run, None) for run in missing_slots(covered, held=union(held, answered))
+    ]
+    return absent + [
+        (*run, one.reason) for one in bad_slots(closed, interval=grid) for run in missing_slots(one.slots, held=held)
+    ]
 
 
 def _stage_bars(commit: Commit, snapshot: Snapshot, grid: Interval, key: SeriesKey, incoming: pl.DataFrame) -> Merge:

@@ -1,4 +1,4 @@
--- Bars that a source proved to be absent: its answer for that time was complete without them.
+-- Bars that a source could not give: its complete answer lacked them, or what it sent was bad (reason).
 -- grain: one range of one series from one source
 -- reads: absence_ranges, intervals
 -- parameters: none
@@ -20,6 +20,7 @@ select
     interval,
     count_absent,
     source,
+    reason,
     checked_at,
     snapshot_id,
     make_timestamptz(1000 * first_ms) as first_absent,

@@ -47,6 +47,35 @@ def test_a_pattern_is_looked_up_at_the_exchange(
     assert [report["series"] for report in reports] == [str(one) for one in series]
 
 
+@pytest.mark.parametrize("name", ["bybit", "binance"])
+def test_the_address_comes_by_flag_else_by_environment_else_by_the_file(
+    mmf: Run, exchange: LoopbackExchange, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    nowhere = "http://127.0.0.1:9/nowhere"
+    command = ("ingest", name, "BTCUSDT", *JANUARY)
+    Path("mmf.toml").write_text(f'[urls]\n{name} = "{exchange.url}"\nbinance_archive = "{exchange.url}"\n')
+    assert json.loads(mmf(*command, "--json"))[0]["n_added"] == 1_500
+    Path("mmf.toml").write_text(f'[urls]\n{name} = "{nowhere}"\nbinance_archive = "{nowhere}"\n')
+    monkeypatch.setenv(f"MMF_{name.upper()}_URL", exchange.url)
+    monkeypatch.setenv("MMF_BINANCE_ARCHIVE_URL", exchange.url)
+    assert "nothing new" in mmf(*command)
+    assert "nothing new" in mmf("ingest")
+    monkeypatch.setenv(f"MMF_{name.upper()}_URL", nowhere)
+    assert "nothing new" in mmf(*command, "--base-url", exchange.url)
+
+
+def test_ingest_alone_refreshes_series_of_two_exchanges_at_their_addresses(
+    mmf: Run, exchange: LoopbackExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BYBIT", "BINANCE", "BINANCE_ARCHIVE"):
+        monkeypatch.setenv(f"MMF_{name}_URL", exchange.url)
+    mmf("ingest", "bybit", "*USDT", *JANUARY, "--end", "2024-02-01")
+    mmf("ingest", "binance", "BTCUSDT", *JANUARY, "--end", "2024-02-01")
+    reports = json.loads(mmf("ingest", "--json"))
+    assert [report["series"] for report in reports] == [str(UM), str(BTC), str(ETH)]
+    assert {report["n_added"] for report in reports} == {1_500 - 31 * 24}
+
+
 def test_ingest_alone_refreshes_what_is_known(mmf: Run, exchange: LoopbackExchange) -> None:
     stop = ("--end", "2024-02-01")
     mmf("ingest", "bybit", "BTCUSDT", *JANUARY, *stop, "--base-url", exchange.url)
@@ -125,7 +154,9 @@ def test_check_repair_and_revisions(mmf: Run, exchange: LoopbackExchange) -> Non
     shown = mmf("data", "check")
     assert "lost" in shown
     assert "ETHUSDT 60 traded meanwhile" in shown
-    assert json.loads(mmf("data", "repair", *at, "--json")) == [{"series": str(BTC), "n_asked": 48, "n_found": 48}]
+    assert json.loads(mmf("data", "repair", *at, "--json")) == [
+        {"series": str(BTC), "n_asked": 48, "n_found": 48, "n_bad": 0}
+    ]
     assert json.loads(mmf("data", "check", "--json"))["holes"] == []
     assert "No bar was restated" in mmf("data", "revisions")
     restated = walk_bars(1_500)[1_499:].with_columns(volume=walk_bars(1_500)[1_499:]["volume"] * 2)

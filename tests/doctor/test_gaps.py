@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmf.bars import Series
-from mmf.doctor.gaps import HOLE_SCHEMA, Listing, diagnose
+from mmf.doctor.bad_bars import BadSlots
+from mmf.doctor.edges import Listing
+from mmf.doctor.gaps import EDGES, HOLE_SCHEMA, REPAIRABLE, diagnose
 from mmf.doctor.testimony import Witness, witness
 from mmf.ranges import Ranges, count, held_ranges, union
 
@@ -112,6 +114,15 @@ def test_a_sibling_speaks_only_of_its_own_time() -> None:
     assert verdicts(table) == [(200, 201, "unchecked"), (201, 202, "lost")]
 
 
+def test_each_hole_names_the_siblings_that_traded_in_it() -> None:
+    held = without(200, 201, 300)
+    found = diagnose(BTC, bars(BTC, held), siblings=[sibling(ETH, 300), sibling(LTC, 200, 201)])
+    assert found["evidence"].to_list() == [
+        "no source was asked; ETHUSDT 60 traded meanwhile",
+        "no source was asked; LTCUSDT 60 traded meanwhile",
+    ]
+
+
 def test_zero_volume_bars_of_a_sibling_say_neither() -> None:
     still = witness(ETH, bars(ETH, range(400), [0.0 if n in {200, 201} else 1.0 for n in range(400)]))
     assert verdicts(diagnose(BTC, bars(BTC, HELD), siblings=[still])) == [(200, 202, "unchecked")]
@@ -168,9 +179,74 @@ def test_listing_dates_bound_what_is_wanted() -> None:
     assert verdicts(table) == [
         (80, 90, "before listing"),
         (90, 100, "unchecked"),
-        (200, 210, "unchecked"),
+        (200, 210, "not fetched yet"),
         (210, 220, "after delisting"),
     ]
+
+
+LAUNCHED = Listing(launch_ms=0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "options", "verdict", "evidence"),
+    [
+        ((90, 100), {"absent": [(90, 100)]}, "before listing", "nothing older; no launch is known"),
+        ((90, 100), {"absent": [(90, 100)], "siblings": [sibling(ETH)]}, "before listing", "nothing older"),
+        ((90, 100), {"absent": [(90, 100)], "listing": LAUNCHED}, "no trades", "none before the first stored bar"),
+        ((90, 100), {"siblings": [sibling(ETH)]}, "lost", "ETHUSDT 60 traded meanwhile"),
+        ((90, 100), {}, "unchecked", "no source was asked"),
+        ((200, 210), {}, "not fetched yet", "after the newest stored bar"),
+        ((200, 210), {"siblings": [sibling(ETH)]}, "not fetched yet", "after the newest stored bar"),
+        ((200, 210), {"relatives": {BTC_DAYS: bars(BTC_DAYS, range(9), 99.0)}}, "not fetched yet", "after the newest"),
+        ((200, 210), {"absent": [(200, 210)]}, "unknown", "nothing newer; no delisting is known"),
+        ((200, 210), {"absent": [(200, 210)], "siblings": [sibling(ETH)]}, "unknown", "nothing newer"),
+        (
+            (200, 210),
+            {"absent": [(200, 210)], "siblings": [sibling(ETH)], "listing": LAUNCHED},
+            "no trades",
+            "ETHUSDT 60 traded meanwhile",
+        ),
+        (
+            (200, 210),
+            {"absent": [(200, 210)], "siblings": [sibling(ETH, *range(200, 210), proved=[(200, 210)])]},
+            "exchange outage",
+            "ETHUSDT 60 lack it too",
+        ),
+    ],
+)
+def test_the_ends_of_a_series(wanted: tuple[int, int], options: dict, verdict: str, evidence: str) -> None:
+    table = diagnose(BTC, bars(BTC, range(100, 200)), wanted=[(100, 200), wanted], **options)
+    assert verdicts(table) == [(*wanted, verdict)]
+    assert evidence in table["evidence"][0]
+
+
+HIGH = BadSlots("bybit", "high is below low", [(200, 201)])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"absent": PROVED},
+        {"absent": [(201, 202)]},
+        {"siblings": [sibling(ETH)]},
+        {"relatives": {BTC_MINUTES: bars(BTC_MINUTES, range(200 * 60, 202 * 60))}},
+    ],
+)
+def test_a_bad_bar_is_named_with_its_source_whatever_others_say(options: dict) -> None:
+    table = diagnose(BTC, bars(BTC, HELD), bad=[HIGH, BadSlots("file:x", "later", [(200, 201)])], **options)
+    assert verdicts(table)[0] == (200, 201, "bad at the source")
+    assert table["evidence"][0] == "bad bar from bybit: high is below low"
+    assert verdicts(table)[1] == verdicts(diagnose(BTC, bars(BTC, [*HELD, 200]).sort("open_time"), **options))[0]
+
+
+def test_a_bad_bar_that_has_been_replaced_is_forgotten() -> None:
+    assert diagnose(BTC, bars(BTC, range(400)), bad=[HIGH]).is_empty()
+
+
+def test_only_what_may_be_had_is_to_be_repaired_and_an_edge_never_is() -> None:
+    assert set(REPAIRABLE) == {"lost", "unchecked", "bad at the source"}
+    assert not set(REPAIRABLE) & set(EDGES)
 
 
 @pytest.mark.parametrize("hour", [100, 300])
@@ -195,7 +271,11 @@ def test_every_missing_slot_gets_one_verdict(held: set[int], absent: set[int], o
     rows = table.select("start_bar", "stop_bar").rows()
     assert sum(stop - start for start, stop in rows) == count(rows) == 61 - len(held)
     assert union(rows, as_ranges[0]) == [(0, 61)]
-    unasked = table.filter(pl.col("verdict").is_in(["lost", "unchecked"])).select("start_bar", "stop_bar").rows()
+    unasked = (
+        table.filter(pl.col("verdict").is_in(["lost", "unchecked", "not fetched yet"]))
+        .select("start_bar", "stop_bar")
+        .rows()
+    )
     assert not {n for start, stop in unasked for n in range(start, stop)} & absent
 
 

@@ -1,3 +1,6 @@
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -5,10 +8,12 @@ from hypothesis import strategies as st
 
 from mmf.bars import BAR_SCHEMA, CHUNK_BARS, PIECE_BARS, Series
 from mmf.errors import DataError
+from mmf.markets.source import Batch
 from mmf.pipeline.ingest import ingest
 from mmf.pipeline.tables import stored_bars
 from tests.pipeline.sources import HOUR_MS, SERIES, ListSource, walk
 from warehouse import SeriesKey, Warehouse
+from warehouse.verdicts import BadBars, absences, bad_bars
 
 KEY = SeriesKey(*SERIES.key)
 
@@ -104,6 +109,61 @@ def test_one_new_bar_writes_one_piece(warehouse: Warehouse) -> None:
     with warehouse.pin() as snapshot:
         after = {file.path for file in snapshot.files("bars", KEY)}
     assert (len(after - before), len(before - after)) == (1, 1)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of an exchange, complete for some time."""
+
+    rows: pl.DataFrame
+    covered: tuple[tuple[int, int], ...]
+    closed_before_ms: int = 1 << 60
+
+    def batches(self, series: Series, wanted: Sequence[tuple[int, int]], /) -> Iterator[Batch]:
+        yield Batch(series, self.rows, "exchange", 1_000, self.closed_before_ms, self.covered)
+
+
+def spoilt(count: int, *places: int) -> pl.DataFrame:
+    is_bad = pl.int_range(pl.len()).is_in(places)
+    return walk(0, count).with_columns(high=pl.when(is_bad).then(1e-9).otherwise("high"))
+
+
+FAULT = "high is below open, close or low"
+
+
+def test_what_an_exchange_could_not_give_is_remembered_with_its_reason(warehouse: Warehouse) -> None:
+    rows = spoilt(12, 3, 4, 9).filter(~pl.int_range(pl.len()).is_in([6, 7]))
+    ingest(warehouse, Answer(rows, ((0, 12 * HOUR_MS),)), SERIES)
+    assert absences(warehouse.database, KEY) == [(3, 5), (6, 8), (9, 10)]
+    assert bad_bars(warehouse.database, KEY) == [
+        BadBars(3, 5, "exchange", FAULT),
+        BadBars(9, 10, "exchange", FAULT),
+    ]
+
+
+def test_a_bad_bar_is_certain_even_where_the_answer_is_not_complete(warehouse: Warehouse) -> None:
+    ingest(warehouse, Answer(spoilt(8, 3)[:5], ()), SERIES)
+    assert absences(warehouse.database, KEY) == [(3, 4)]
+
+
+def test_a_bar_that_was_forming_or_came_good_as_well_is_not_bad(warehouse: Warehouse) -> None:
+    bars = pl.concat([spoilt(8, 3, 7), walk(3, 1)])
+    report = ingest(warehouse, Answer(bars, ((0, 8 * HOUR_MS),), closed_before_ms=8 * HOUR_MS - 1), SERIES)
+    assert (report.n_added, report.n_quarantined) == (7, 2)
+    assert absences(warehouse.database, KEY) == []
+
+
+def test_a_row_off_the_grid_spoils_the_slot_that_it_falls_into(warehouse: Warehouse) -> None:
+    is_off = pl.int_range(pl.len()) == 2
+    late = pl.col("open_time").dt.offset_by("1m")
+    rows = walk(0, 5).with_columns(open_time=pl.when(is_off).then(late).otherwise("open_time"))
+    ingest(warehouse, Answer(rows, ((0, 5 * HOUR_MS),)), SERIES)
+    assert bad_bars(warehouse.database, KEY) == [BadBars(2, 3, "exchange", "open_time is not on the 60 grid")]
+
+
+def test_a_file_says_nothing_for_good_about_what_it_lacks(warehouse: Warehouse) -> None:
+    ingest(warehouse, ListSource((spoilt(8, 3)[:6],)), SERIES)
+    assert absences(warehouse.database, KEY) == []
 
 
 slices = st.lists(st.tuples(st.integers(0, 40_000), st.integers(1, 900)), min_size=1, max_size=5)

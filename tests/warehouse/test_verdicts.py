@@ -6,16 +6,24 @@ from tests.warehouse.frames import HOUR_MS, KEY, OTHER, START_MS, Clock, bars, p
 from warehouse import SeriesKey, Warehouse
 from warehouse.errors import SchemaError
 from warehouse.query import connect, inspection
-from warehouse.verdicts import Verdict, absences, save_verdicts, verdicts
+from warehouse.verdicts import BadBars, Verdict, absences, bad_bars, save_verdicts, verdicts
 
 WEEKS = SeriesKey("binance", "um", "ETHUSDT", "W")
 
 
 def publish_absence(
-    warehouse: Warehouse, start: int, stop: int, *, key: SeriesKey = KEY, source: str = "binance", at_ms: int = START_MS
+    warehouse: Warehouse,
+    start: int,
+    stop: int,
+    *,
+    key: SeriesKey = KEY,
+    source: str = "binance",
+    reason: str | None = None,
+    at_ms: int = START_MS,
 ) -> int:
     commit = warehouse.begin()
-    commit.record("absences", series=key, start_bar=start, stop_bar=stop, source=source, checked_at=at_ms)
+    at = {"source": source, "reason": reason, "checked_at": at_ms}
+    commit.record("absences", series=key, start_bar=start, stop_bar=stop, **at)
     return commit.publish()
 
 
@@ -27,7 +35,8 @@ def ask(warehouse: Warehouse, query: str, as_of: int | None = None) -> pl.DataFr
 def test_an_absence_is_kept_with_the_bars_of_the_same_answer(warehouse: Warehouse) -> None:
     commit = warehouse.begin()
     commit.write("bars", KEY, bars([0, 1, 5]), start=0, stop=256)
-    commit.record("absences", series=KEY, start_bar=2, stop_bar=5, source="binance", checked_at=START_MS)
+    at = {"source": "binance", "reason": None, "checked_at": START_MS}
+    commit.record("absences", series=KEY, start_bar=2, stop_bar=5, **at)
     assert absences(warehouse.database, KEY) == []
     commit.publish()
     assert absences(warehouse.database, KEY) == [(2, 5)]
@@ -60,9 +69,54 @@ def test_the_same_answer_again_renews_its_time_and_a_part_of_it_adds_nothing(war
 def test_numpy_numbers_are_stored_as_numbers(warehouse: Warehouse) -> None:
     commit = warehouse.begin()
     start, stop = np.arange(7, 9)
-    commit.record("absences", series=KEY, start_bar=start, stop_bar=stop, source="a", checked_at=np.int64(1))
+    at = {"source": "a", "reason": None, "checked_at": np.int64(1)}
+    commit.record("absences", series=KEY, start_bar=start, stop_bar=stop, **at)
     commit.publish()
     assert absences(warehouse.database, KEY) == [(7, 8)]
+
+
+def test_bad_bars_are_absent_for_a_reason_and_the_latest_come_first(warehouse: Warehouse) -> None:
+    publish_absence(warehouse, 0, 9)
+    publish_absence(warehouse, 2, 3, reason="low is negative")
+    publish_absence(warehouse, 5, 7, reason="high is below low", at_ms=START_MS + 5)
+    publish_absence(warehouse, 5, 7, key=OTHER, reason="of another series")
+    assert bad_bars(warehouse.database, KEY) == [
+        BadBars(5, 7, "binance", "high is below low"),
+        BadBars(2, 3, "binance", "low is negative"),
+    ]
+    assert absences(warehouse.database, KEY) == [(0, 9), (2, 3), (5, 7)]
+    assert ask(warehouse, "select count_absent, reason from absences where reason is not null order by all").rows() == [
+        (1, "low is negative"),
+        (2, "high is below low"),
+        (2, "of another series"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("later", "left"),
+    [
+        ({"start": 5, "stop": 7}, []),  # the same range, without a row now
+        ({"start": 4, "stop": 8}, []),
+        ({"start": 6, "stop": 8}, ["old"]),
+        ({"start": 4, "stop": 8, "source": "bybit"}, ["old"]),
+        ({"start": 5, "stop": 7, "reason": "new"}, ["new"]),
+        ({"start": 5, "stop": 6, "reason": "new"}, ["new", "old"]),
+        ({"start": 5, "stop": 6, "reason": "old"}, ["old"]),
+    ],
+)
+def test_the_latest_answer_of_a_source_counts(warehouse: Warehouse, later: dict, left: list[str]) -> None:
+    publish_absence(warehouse, 5, 7, reason="old")
+    publish_absence(warehouse, later.pop("start"), later.pop("stop"), at_ms=START_MS + 5, **later)
+    assert [one.reason for one in bad_bars(warehouse.database, KEY)] == left
+
+
+def test_a_bad_bar_amid_an_absence_is_remembered_until_the_source_has_none_again(warehouse: Warehouse) -> None:
+    publish_absence(warehouse, 4, 8)
+    publish_absence(warehouse, 5, 6, reason="bad", at_ms=START_MS + 5)
+    assert bad_bars(warehouse.database, KEY) == [BadBars(5, 6, "binance", "bad")]
+    publish_absence(warehouse, 5, 6, at_ms=START_MS + 9)
+    assert bad_bars(warehouse.database, KEY) == []
+    assert absences(warehouse.database, KEY) == [(4, 8)]
 
 
 @pytest.mark.parametrize(("kind", "fields"), [("absences", {"series": KEY}), ("holes", {})])
