@@ -62,6 +62,7 @@ def expire(
         collected = opened.collect()
     facts = {
         "snapshots expired": expired.n_snapshots,
+        "feature tables retired": expired.n_tables,
         "files left behind": expired.n_files,
         "files deleted": collected.n_files,
         "strays deleted": collected.n_strays,

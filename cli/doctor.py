@@ -68,15 +68,15 @@ def repair(
     from mmf.bars import Series
     from mmf.pipeline.doctor import repair as repair_bars
 
-    with open_warehouse(warehouse, read_settings(config)) as opened, progress_bar() as progress:
+    settings = read_settings(config)
+    with open_warehouse(warehouse, settings) as opened, progress_bar() as progress:
         progress.add_task("repairing", total=None)
         chosen = _chosen(opened, series) or [Series(*key) for key in opened.series()]
         askable = [one for one in chosen if one.exchange in EXCHANGES]
         if left_out := [str(one) for one in chosen if one.exchange not in EXCHANGES]:
             say(f"left out, since no exchange can be asked for them: {', '.join(left_out)}")
-        done = repair_bars(
-            opened, lambda exchange: source_of(exchange, Urls(base_url)), askable, now_ms=_now_ms(), again=again
-        )
+        urls = Urls(base_url, settings=settings)
+        done = repair_bars(opened, lambda exchange: source_of(exchange, urls), askable, now_ms=_now_ms(), again=again)
     failed = [one for one in done if one.error]
     if json or not done or len(failed) < len(done):
         _show_repairs([one for one in done if not one.error], json=json, is_empty=not chosen)
@@ -167,7 +167,7 @@ def _show_repairs(done: "list[Repair]", *, json: bool, is_empty: bool) -> None:
     elif is_empty:
         results.print(NO_BARS)
     elif not done:
-        results.print("Nothing to repair: no hole is lost or unchecked.")
+        results.print("Nothing to repair: no hole is lost, unchecked or bad at the source.")
     else:
         columns = ("series", "asked", "found", "bad", "not there")
         rows = [

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from cli.console import print_facts, print_json, print_table
-from cli.exchange import DAY_MS, DEFAULT_DAYS, DERIVATIVES, BaseUrlOption, CategoryOption, DaysOption, Urls, source_of
+from cli.exchange import DERIVATIVES, BaseUrlOption, CategoryOption, DaysOption, Urls, source_of
 from cli.options import ConfigOption, JsonOption, WarehouseOption, open_warehouse
 from cli.settings import read_settings
+from cli.span import DAY_MS, DEFAULT_DAYS
 
 
 def funding(
@@ -28,9 +29,10 @@ def funding(
     from mmf.pipeline.listings import refresh_funding
 
     now_ms = time.time_ns() // 1_000_000
-    source = source_of(exchange, Urls(base_url))
+    settings = read_settings(config)
+    source = source_of(exchange, Urls(base_url, settings=settings))
     series = [Series.of(exchange, category or DERIVATIVES[exchange], symbol, "60") for symbol in symbols]
-    with open_warehouse(warehouse, read_settings(config), create=True) as opened:
+    with open_warehouse(warehouse, settings, create=True) as opened:
         start_ms = now_ms - (days or DEFAULT_DAYS) * DAY_MS
         gained = refresh_funding(opened, source, series, start_ms=start_ms, now_ms=now_ms)
     rows = [(one.exchange, one.category, one.symbol, n) for one, n in gained.items()]
@@ -54,9 +56,10 @@ def universe(
     from mmf.aliases import read_aliases
     from mmf.pipeline.listings import refresh_instruments
 
-    source, now_ms = source_of(exchange, Urls(base_url)), time.time_ns() // 1_000_000
+    settings = read_settings(config)
+    source, now_ms = source_of(exchange, Urls(base_url, settings=settings)), time.time_ns() // 1_000_000
     market = category or DERIVATIVES[exchange]
-    with open_warehouse(warehouse, read_settings(config), create=True) as opened:
+    with open_warehouse(warehouse, settings, create=True) as opened:
         n_changed = refresh_instruments(opened, source, exchange, market, read_aliases(aliases), now_ms=now_ms)
     facts = {"exchange": exchange, "category": market, "new or changed": n_changed}
     print_json(facts) if json else print_facts(facts)

@@ -17,9 +17,11 @@ T = TypeVar("T")
 _KNOWN: dict[str, dict[str, Any]] = {
     "": {"warehouse": str, "artifacts": str, "seed": int},
     "market": {"exchange": str, "category": str, "symbols": list[str], "interval": str | int, "days": int},
-    "features": {"set": str, "lags": list[int]},
+    "urls": {"bybit": str, "binance": str, "binance_archive": str},
+    "features": {"set": str, "lags": list[int], "file": str, "sets": dict[str, list[str]]},
     "split": {"test_share": float},
     "council": {"top_ratio": float, "max_features": int},
+    "tensor_flex": {"use": bool},
 }
 
 
@@ -137,6 +139,8 @@ def _fits(value: Any, kind: Any) -> bool:
         return value in choices
     if get_origin(kind) is list:
         return isinstance(value, list) and bool(value) and all(_fits(item, choices[0]) for item in value)
+    if get_origin(kind) is dict:  # TOML has text for keys
+        return isinstance(value, dict) and all(_fits(item, choices[1]) for item in value.values())
     if kind is float:
         return isinstance(value, (int, float)) and math.isfinite(value)
     return isinstance(value, kind)
@@ -148,6 +152,8 @@ def _described(kind: Any) -> str:
         return " or ".join(map(repr, choices))
     if get_origin(kind) is list:
         return f"a list of at least one {_described(choices[0])}"
+    if get_origin(kind) is dict:
+        return f"names, each with {_described(choices[1])}"
     if get_origin(kind) is UnionType:
         return " or ".join(map(_described, choices))
     return str(kind.__name__)

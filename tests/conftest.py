@@ -10,6 +10,11 @@ from cli import console
 from cli.main import main
 from tests.cli.runner import Run
 
+_VARIABLES = (
+    *("WAREHOUSE", "ARTIFACTS", "CONFIG", "DEBUG", "SYMBOL"),
+    *("BYBIT_URL", "BINANCE_URL", "BINANCE_ARCHIVE_URL"),
+)
+
 settings.register_profile("mmf", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("mmf")
 
@@ -30,8 +35,8 @@ def mmf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     With an exit code other than 0 it returns stderr.
     """
     monkeypatch.chdir(tmp_path)
-    for name in ("MMF_WAREHOUSE", "MMF_ARTIFACTS", "MMF_CONFIG", "MMF_DEBUG", "MMF_SYMBOL"):
-        monkeypatch.delenv(name, raising=False)
+    for name in _VARIABLES:
+        monkeypatch.delenv(f"MMF_{name}", raising=False)
 
     def run(*arguments: str, exit_code: int = 0) -> str:
         monkeypatch.setattr("sys.argv", ["mmf", *arguments])
@@ -43,6 +48,12 @@ def mmf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         return err if exit_code else out
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def _own_pace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Share no exchange's limit with anything else on this machine."""
+    monkeypatch.setenv("MMF_PACING_DIR", str(tmp_path_factory.mktemp("pacing")))
 
 
 @pytest.fixture(autouse=True)

@@ -1,30 +1,33 @@
 """Binance, USDT-M futures and spot, as a source of bars, funding rates and instruments."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import NamedTuple, TypeVar
 
 import polars as pl
 
 from mmf.bars import Series
 from mmf.errors import CallError
-from mmf.markets.binance_reader import PREFIXES, BinanceReader, ask_funding, ask_instruments, ask_time_ms
+from mmf.markets.binance_ask import PREFIXES, ask_funding, ask_instruments, ask_time_ms
+from mmf.markets.binance_reader import BinanceReader
 from mmf.markets.http import HttpClient, HttpOptions, check_base_url
 from mmf.markets.pacing import Pacer, shared_pacer
 from mmf.markets.pages import Part, to_batch, wanted_numbers
-from mmf.markets.source import Batch
-from mmf.markets.streams import in_groups, iterate, run
+from mmf.markets.source import Batch, Fetched, Want
+from mmf.markets.streams import collected, in_groups, in_order, iterate, run
 
 T = TypeVar("T")
 
 BASE_URLS = {"um": "https://fapi.binance.com", "spot": "https://api.binance.com"}
 ARCHIVE_URL = "https://data.binance.vision"
+LISTING_URL = "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"  # the bucket behind the archive host
 WEIGHT_PER_MIN = 2_300  # published: 2,400 for futures and 6,000 for spot; the rest is for a browser at the same address
 FUNDING_REQUESTS, FUNDING_WINDOW_S = 450, 300.0  # published: 500
 
 _ARCHIVES_PER_WINDOW, _ARCHIVE_WINDOW_S = 500, 10.0  # nothing is published; this fetches years of months in seconds
 _BATCH_PARTS = 32
+_SERIES_AHEAD = 16
 _BATCH_ROWS = 50_000
 
 
@@ -36,7 +39,7 @@ class BinanceSource:
     base_url : str, optional
         Another address of the REST interface, for both categories.
     archive_url : str
-        Host of the archives.
+        Host of the archives; another one than Binance's must list them itself, as S3 does.
     now_ms : callable
         The local clock, which only stamps `fetched_at`; what has closed is told by the HTTP Date header.
     options : HttpOptions
@@ -62,29 +65,47 @@ class BinanceSource:
     ) -> None:
         self.base_url = None if base_url is None else check_base_url(base_url)
         self.archive_url = check_base_url(archive_url)
+        self.listing_url = LISTING_URL if self.archive_url == ARCHIVE_URL else self.archive_url
         self.now_ms = now_ms
         self.options = options or HttpOptions()
         self.pacer = pacer
 
-    def batches(self, series: Series, wanted: Sequence[tuple[int, int]], /) -> Iterator[Batch]:
-        """Yield the wanted bars, oldest first; see `mmf.markets.source.Source`.
+    def batches(
+        self, series: Series, wanted: Sequence[tuple[int, int]], /, *, ended_ms: int | None = None
+    ) -> Iterator[Batch]:
+        """Yield the wanted bars, oldest first; see `mmf.markets.source.ExchangeSource`.
 
         Whole past months and days that would take REST more than one request come from archives, their sha256
         verified; everything else, what has no archive yet and what an archive lacks comes from REST. A slot without a
-        bar counts as covered once two answers, or an archive and REST, agree on it; what lies behind the last bar that
-        was found only where exchangeInfo tells that the contract was delivered, the newest slots never.
+        bar counts as covered once two answers, or an archive and REST, agree on it; what lies behind the last bar only
+        where exchangeInfo tells that the symbol is not traded any more, the newest slots never. A symbol that neither
+        klines nor exchangeInfo know comes from archives alone; see `mmf.markets.binance_delisted`.
 
         Raises
         ------
         CallError
             The series is not of Binance, or of a category that is not supported.
         RefusedError
-            Binance does not know the symbol.
+            Binance does not know the symbol, and no archive does.
         BannedError, BlockedError, ExchangeError
             Binance stopped answering, or an archive is damaged; everything before that was yielded.
         """
         _check(series)
-        yield from iterate(self._batches(series, wanted))
+        yield from iterate(self._batches(Want(series, wanted, ended_ms)))
+
+    def fetch_all(self, wants: Sequence[Want], /) -> Generator[Fetched, None, None]:
+        """Yield the bars of each want, in order, 16 series at once; see `mmf.markets.source.ExchangeSource`.
+
+        Raises
+        ------
+        CallError
+            The series are not all of one category of Binance.
+        """
+        for want in wants:
+            _check(want.series)
+        if len({want.series.category for want in wants}) > 1:
+            raise CallError("um and spot are different hosts. Fetch the series of one category at a time.")
+        yield from iterate(self._fetched(wants))
 
     def time_ms(self, category: str = "um", /) -> int:
         """Return the exchange's own time."""
@@ -132,20 +153,55 @@ class BinanceSource:
         pacer = pacer or self.pacer or shared_pacer(url + PREFIXES[category], WEIGHT_PER_MIN, 60.0)
         return HttpClient(url, pacer=pacer, options=self.options)
 
-    def _archive_client(self) -> HttpClient:
-        key = f"{self.archive_url} archives"
-        pacer = self.pacer or shared_pacer(key, _ARCHIVES_PER_WINDOW, _ARCHIVE_WINDOW_S)
-        return HttpClient(self.archive_url, pacer=pacer, options=self.options)
+    def _archive_client(self, url: str) -> HttpClient:
+        pacer = self.pacer or shared_pacer(f"{url} archives", _ARCHIVES_PER_WINDOW, _ARCHIVE_WINDOW_S)
+        return HttpClient(url, pacer=pacer, options=self.options)
 
-    async def _batches(self, series: Series, wanted: Sequence[tuple[int, int]]) -> AsyncGenerator[Batch, None]:
-        async with self._client(series.category) as rest, self._archive_client() as archives:
-            parts = BinanceReader(rest, archives, series).parts(wanted_numbers(wanted, series.grid))
-            async with aclosing(in_groups(parts, has_room=_has_room)) as groups:
-                async for group in groups:
-                    yield to_batch(series, group, fetched_at_ms=self.now_ms())
+    @asynccontextmanager
+    async def _clients(self, category: str) -> AsyncGenerator["_Clients", None]:
+        async with (
+            self._client(category) as rest,
+            self._archive_client(self.archive_url) as archives,
+            self._archive_client(self.listing_url) as listing,
+        ):
+            yield _Clients(rest, archives, listing)
+
+    async def _batches(self, want: Want) -> AsyncGenerator[Batch, None]:
+        async with (
+            self._clients(want.series.category) as clients,
+            aclosing(self._batches_of(want, clients)) as batches,
+        ):
+            async for batch in batches:
+                yield batch
+
+    async def _fetched(self, wants: Sequence[Want]) -> AsyncGenerator[Fetched, None]:
+        if not wants:
+            return
+        async with self._clients(wants[0].series.category) as clients:
+
+            async def whole(want: Want) -> Fetched:
+                return Fetched(*await collected(self._batches_of(want, clients)))
+
+            async with aclosing(in_order(wants, whole, n_ahead=_SERIES_AHEAD)) as answers:
+                async for fetched in answers:
+                    yield fetched
+
+    async def _batches_of(self, want: Want, clients: "_Clients") -> AsyncGenerator[Batch, None]:
+        series, grid = want.series, want.series.grid
+        ended = None if want.ended_ms is None else grid.bar_number(want.ended_ms)
+        parts = BinanceReader(*clients, series).parts(wanted_numbers(want.ranges, grid), ended=ended)
+        async with aclosing(in_groups(parts, has_room=_has_room)) as groups:
+            async for group in groups:
+                yield to_batch(series, group, fetched_at_ms=self.now_ms())
 
 
 # ------------------------------------------------------------------------------------
+
+
+class _Clients(NamedTuple):
+    rest: HttpClient
+    archives: HttpClient
+    listing: HttpClient
 
 
 def _has_room(group: list[Part], part: Part) -> bool:

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Self
 
 import httpx2
 import polars as pl
@@ -18,6 +19,7 @@ from mmf.markets.pages import Page, plan_pages
 from mmf.ranges import Ranges, cells, instants, subtract
 
 _FOLDERS = {"um": "futures/um", "spot": "spot"}
+_DATES = {True: "%Y-%m", False: "%Y-%m-%d"}
 _PLACES = dict(zip(BAR_SCHEMA, (*range(6), 7), strict=True))
 _IS_MICROSECONDS = 10**14  # beyond it: in ms that would be the year 5138, in us it is 1973
 _MAX_BYTES = 1 << 30
@@ -41,16 +43,28 @@ class Archive:
     is_month: bool
     numbers: Ranges
 
+    @classmethod
+    def of(cls, first_day: date, grid: Interval, /, *, is_month: bool) -> Self:
+        """Return the archive of a day, or of the month that begins with it."""
+        stop_day = _next_month(first_day) if is_month else first_day + timedelta(days=1)
+        bounds = [(_day_number(first_day) * DAY_MS, _day_number(stop_day) * DAY_MS)]
+        return cls(first_day, is_month, cells(bounds, size=grid.ms, anchor=grid.anchor_ms))
+
     def path(self, series: Series, /) -> str:
         """Return its path on the archive host."""
-        interval, span = INTERVAL_NAMES[series.interval], "monthly" if self.is_month else "daily"
-        stem = f"{series.symbol}-{interval}-{self.first_day.strftime('%Y-%m' if self.is_month else '%Y-%m-%d')}"
-        return f"/data/{_FOLDERS[series.category]}/{span}/klines/{series.symbol}/{interval}/{stem}.zip"
+        return f"{stem(series, is_month=self.is_month)}{self.first_day:{_DATES[self.is_month]}}.zip"
 
     def days(self, grid: Interval, /) -> "list[Archive]":
         """Return the archives of its days."""
-        [(start_ms, stop_ms)] = instants(self.numbers, size=grid.ms, anchor=grid.anchor_ms)
-        return [_day(start_ms // DAY_MS + i, grid) for i in range((stop_ms - start_ms) // DAY_MS)]
+        n_days = (_next_month(self.first_day) - self.first_day).days if self.is_month else 1
+        return [Archive.of(self.first_day + timedelta(days=i), grid, is_month=False) for i in range(n_days)]
+
+
+def stem(series: Series, /, *, is_month: bool) -> str:
+    """Return what the paths of all archives of a series begin with; a date follows, such as 2024-10-28 or 2024-10."""
+    interval, span = INTERVAL_NAMES[series.interval], "monthly" if is_month else "daily"
+    folder = f"/data/{_FOLDERS[series.category]}/{span}/klines/{series.symbol}/{interval}"
+    return f"{folder}/{series.symbol}-{interval}-"
 
 
 def plan_archives(numbers: Ranges, grid: Interval, /, *, page_rows: int) -> Iterator[Archive | Page]:
@@ -67,7 +81,7 @@ def plan_archives(numbers: Ranges, grid: Interval, /, *, page_rows: int) -> Iter
             months += _months(run, grid)
         whole_days = cells(_in_ms(subtract(numbers, _numbers(months)), grid), size=DAY_MS, how="within")
         for start, stop in _long_runs(whole_days, grid, page_rows):
-            days += [_day(day, grid) for day in range(start, stop)]
+            days += [Archive.of(_date(day), grid, is_month=False) for day in range(start, stop)]
     rest = subtract(numbers, _numbers([*months, *days]))
     yield from sorted([*months, *days, *plan_pages(rest, limit=page_rows)], key=lambda piece: piece.numbers[0])
 
@@ -139,17 +153,12 @@ def _numbers(archives: list[Archive]) -> Ranges:
     return [one for archive in archives for one in archive.numbers]
 
 
-def _day(day: int, grid: Interval) -> Archive:
-    return Archive(_date(day), False, cells([(day * DAY_MS, (day + 1) * DAY_MS)], size=grid.ms))
-
-
 def _months(run: tuple[int, int], grid: Interval) -> Iterator[Archive]:
     """Whole months within a half-open range of days since 1970."""
     first = _date(run[0])
     month = first if first.day == 1 else _next_month(first)
     while (following := _next_month(month)) <= _date(run[1]):
-        bounds = [(_day_number(month) * DAY_MS, _day_number(following) * DAY_MS)]
-        yield Archive(month, True, cells(bounds, size=grid.ms))
+        yield Archive.of(month, grid, is_month=True)
         month = following
 
 

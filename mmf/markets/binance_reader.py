@@ -1,18 +1,17 @@
-"""What there is to ask Binance: pages of klines, archives with their holes filled by pages, funding, listings."""
+"""Reads a series of Binance: from archives, whose holes are filled by pages, and from pages."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from typing import Final
 
 import polars as pl
 
-from mmf.bars import Series
-from mmf.markets import binance_rest
+from mmf.bars import DAY_MS, Series
 from mmf.markets.binance_archives import Archive, fetch_archive, plan_archives, read_archive
-from mmf.markets.binance_rest import INTERVAL_NAMES
+from mmf.markets.binance_ask import NEVER, Klines, ask_instrument, ask_time_ms
+from mmf.markets.binance_delisted import DelistedReader
+from mmf.markets.errors import UnknownSymbolError
 from mmf.markets.http import HttpClient
-from mmf.markets.listings import FUNDING_SCHEMA
 from mmf.markets.pages import (
     NO_ROWS,
     Page,
@@ -24,126 +23,161 @@ from mmf.markets.pages import (
     missing_numbers,
     pick_rows,
     plan_pages,
+    range_of,
 )
 from mmf.markets.streams import in_order
-from mmf.ranges import Ranges, clip, subtract
-
-PREFIXES: Final = {"um": "/fapi/v1", "spot": "/api/v3"}
+from mmf.ranges import Ranges, clip, subtract, union
 
 _PAGE_ROWS = 1_000
 _PIECES_AHEAD = 32
-_FUNDING_ROWS = 1_000
-_EXCHANGE_INFO_COST = {"um": 1, "spot": 20}
-_NEVER = 1 << 62  # as a bar number
-
-
-async def ask_time_ms(client: HttpClient, category: str, /) -> int:
-    """Return the exchange's own time."""
-    read = binance_rest.reader(lambda body, _: int(body["serverTime"]), asked="its time")
-    return await client.get(f"{PREFIXES[category]}/time", {}, read)
-
-
-async def ask_instruments(client: HttpClient, category: str, /) -> pl.DataFrame:
-    """Return every instrument of a category as `INSTRUMENT_SCHEMA`, sorted by symbol."""
-    read = binance_rest.reader(lambda body, _: binance_rest.instruments(body), asked=f"instruments of {category}")
-    return await client.get(f"{PREFIXES[category]}/exchangeInfo", {}, read, cost=_EXCHANGE_INFO_COST[category])
-
-
-async def ask_funding(client: HttpClient, series: Series, start_ms: int, stop_ms: int, /) -> pl.DataFrame:
-    """Return the rates of a half-open range of time as `FUNDING_SCHEMA`, oldest first."""
-    read = binance_rest.reader(
-        lambda body, _: binance_rest.funding(body, symbol=series.symbol), asked=f"funding of {series}"
-    )
-    frames = [pl.DataFrame(schema=FUNDING_SCHEMA)]
-    while start_ms < stop_ms:
-        query = {"symbol": series.symbol, "startTime": start_ms, "endTime": stop_ms - 1, "limit": _FUNDING_ROWS}
-        frames.append(await client.get(f"{PREFIXES[series.category]}/fundingRate", query, read))
-        if frames[-1].height < _FUNDING_ROWS:
-            break
-        start_ms = int(frames[-1]["funding_time"].to_physical().to_numpy().max()) + 1
-    return pl.concat(frames).unique("funding_time").sort("funding_time")
+_DAYS_AT_ONCE = 31
 
 
 class BinanceReader:
-    """Reads one series through two clients.
+    """Reads one series.
 
     Parameters
     ----------
-    rest, archives : HttpClient
-        Open, for the REST interface and for the archive host.
+    rest, archives, listing : HttpClient
+        Open, for the REST interface, for the archive host and for the list of what lies there.
     series : Series
         Of the exchange `binance`.
     """
 
-    def __init__(self, rest: HttpClient, archives: HttpClient, series: Series) -> None:
+    def __init__(self, rest: HttpClient, archives: HttpClient, listing: HttpClient, series: Series) -> None:
         self._rest = rest
         self._archives = archives
+        self._listing = listing
         self._series = series
         self._grid = series.grid
+        self._klines = Klines(rest, series)
         self._time_ms = 0
-        self._ended_at = _NEVER  # from this bar number on no answer had a bar: nothing more is asked, nothing is proven
-        self._asking_delivery = asyncio.Lock()
-        self._delivered_at: int | None = None  # from this bar number on there is nothing, as exchangeInfo tells
 
-    async def parts(self, numbers: Ranges) -> AsyncGenerator[Part, None]:
+    async def parts(self, numbers: Ranges, *, ended: int | None = None) -> AsyncGenerator[Part, None]:
         """Yield what there is of ranges of bar numbers, in order.
 
         The first page is asked of REST, alone: its answer tells the exchange's time, and so which archives can exist;
         most updates end with it, and where an archive holds it, that is taken. Where it is empty, the first bar after
-        it is asked for, so that nobody looks for archives of the years before the listing.
+        it is asked for, so that nobody looks for archives of the years before the listing; where more is to come, the
+        newest bar, so that nobody looks for those after the end.
+
+        Parameters
+        ----------
+        numbers : list of (int, int)
+            Ranges of bar numbers.
+        ended : int, optional
+            The series is known to have ended at this bar number, within one of the ranges: one answer for the bars of
+            that range before it, and for any after it, is enough if it agrees.
         """
+        if ended is not None and (end := await self._klines.end_again(numbers, ended)) is not None:
+            for part in end:
+                yield part
+            numbers = clip(numbers, 0, range_of(numbers, ended)[0])
         first = next(plan_pages(numbers, limit=_PAGE_ROWS), None)
         if first is None:
             return
-        answer = await self._ask(first)
-        self._time_ms, stop = answer.time_ms, closed_stop(self._grid, answer.time_ms)
-        start = 0
+        try:
+            answer = await self._klines.page(first)
+        except UnknownSymbolError as error:
+            parts = self._delisted(numbers, error)
+        else:
+            parts = self._listed(numbers, first, answer)
+        async with aclosing(parts):
+            async for part in parts:
+                yield part
+
+    async def _listed(self, numbers: Ranges, first: Page, answer: Part) -> AsyncGenerator[Part, None]:
+        self._time_ms = answer.time_ms
+        numbers = clip(numbers, 0, closed_stop(self._grid, answer.time_ms))
         if answer.rows.is_empty() and not is_nothing_due(first.numbers, self._grid, time_ms=answer.time_ms):
-            found = await self._next_bar(first.start)
-            start = min(found, stop)
-            yield self._nothing(clip(numbers, 0, start), before=found)
-        pieces = self._plan(clip(numbers, start, stop))
-        if not start and not (pieces and isinstance(pieces[0], Archive)):
+            found = await self._klines.next_from(first.start)
+            yield await self._nothing(clip(numbers, 0, found), before=found)
+            numbers = clip(numbers, found, NEVER)
+        elif not isinstance(next(self._plan(numbers), None), list):
             yield await self._settled(first, answer)
-            pieces = self._plan(clip(numbers, first.stop, stop))
+            numbers = clip(numbers, first.stop, NEVER)
+        if not numbers:
+            return
+        end = await self._klines.end(self._time_ms)
+        pieces = self._plan(clip(numbers, 0, end))
         async with aclosing(in_order(pieces, self._piece, n_ahead=_PIECES_AHEAD)) as answers:
             async for parts in answers:
                 for part in parts:
                     yield part
+        if dead := clip(numbers, end, NEVER):
+            yield await self._nothing(dead, before=NEVER)
 
-    def _plan(self, numbers: Ranges) -> list[Archive | Page]:
-        return list(plan_archives(numbers, self._grid, page_rows=_PAGE_ROWS))
+    async def _delisted(self, numbers: Ranges, error: UnknownSymbolError) -> AsyncGenerator[Part, None]:
+        """Read from archives alone what neither klines nor exchangeInfo know; refuse what no archive knows either."""
+        if await ask_instrument(self._rest, self._series) is not None:
+            raise error
+        time_ms = await ask_time_ms(self._rest, self._series.category)
+        reader = DelistedReader(self._archives, self._listing, self._series, time_ms=time_ms)
+        is_known = False
+        async with aclosing(reader.parts(numbers)) as parts:
+            async for part in parts:
+                is_known = True
+                yield part
+        if not is_known:
+            raise error
 
-    async def _piece(self, piece: Archive | Page) -> list[Part]:
-        if piece.numbers[0][0] >= self._ended_at:
-            return [self._nothing(piece.numbers, before=_NEVER)]
+    def _plan(self, numbers: Ranges) -> Iterator[list[Archive] | Page]:
+        """Months, runs of days, and pages; in order."""
+        days: list[Archive] = []
+        for piece in plan_archives(numbers, self._grid, page_rows=_PAGE_ROWS):
+            is_day = isinstance(piece, Archive) and not piece.is_month
+            if days and (not is_day or len(days) >= _DAYS_AT_ONCE):
+                yield days
+                days = []
+            if isinstance(piece, Page):
+                yield piece
+            elif piece.is_month:
+                yield [piece]
+            else:
+                days.append(piece)
+        if days:
+            yield days
+
+    async def _piece(self, piece: list[Archive] | Page) -> list[Part]:
         if isinstance(piece, Page):
-            return [await self._settled(piece, await self._ask(piece))]
-        path = piece.path(self._series)
-        content = await fetch_archive(self._archives, path)
-        if content is not None:
-            return await self._completed(piece, read_archive(content, path))
-        if (found := await self._next_bar(piece.numbers[0][0])) >= piece.numbers[-1][1]:
-            return [self._nothing(piece.numbers, before=found)]
-        smaller = piece.days(self._grid) if piece.is_month else plan_pages(piece.numbers, limit=_PAGE_ROWS)
-        answers = await asyncio.gather(*(self._piece(one) for one in smaller))
-        return [part for parts in answers for part in parts]
+            return [await self._settled(piece, await self._klines.page(piece))]
+        return await self._archived(piece)
 
-    async def _completed(self, archive: Archive, table: pl.DataFrame) -> list[Part]:
-        """Ask REST once for the bars that an archive lacks; what both lack does not exist."""
-        rows = in_time_order(pick_rows(table.drop_nulls("open_time"), archive.numbers, self._grid))
-        missing = missing_numbers(rows, archive.numbers, self._grid, time_ms=self._time_ms)
-        part = Part(rows, f"{self._series.exchange}:archive", self._time_ms, subtract(archive.numbers, missing))
+    async def _archived(self, archives: list[Archive]) -> list[Part]:
+        """Rows of neighbouring archives; what they lack is asked of REST in full pages."""
+        tables = await asyncio.gather(*(self._rows(archive) for archive in archives))
+        read = [archive for archive, table in zip(archives, tables, strict=True) if table is not None]
+        numbers, in_files = (union(*(archive.numbers for archive in some)) for some in (archives, read))
+        if not read and (found := await self._klines.next_from(numbers[0][0])) >= numbers[-1][1]:
+            return [await self._nothing(numbers, before=found)]
+        if not read and archives[0].is_month and self._grid.ms * _PAGE_ROWS < DAY_MS:
+            return await self._archived(archives[0].days(self._grid))
+        rows = pl.concat([NO_ROWS, *(table for table in tables if table is not None)])
+        missing = missing_numbers(rows, numbers, self._grid, time_ms=self._time_ms)
+        part = Part(rows, f"{self._series.exchange}:archive", self._time_ms, subtract(in_files, missing))
         pages = plan_pages(missing, limit=_PAGE_ROWS)
-        return [part, *await asyncio.gather(*(self._ask(page) for page in pages))]
+        return [*([part] if read else []), *await asyncio.gather(*(self._filled(page, in_files) for page in pages))]
+
+    async def _rows(self, archive: Archive) -> pl.DataFrame | None:
+        path = archive.path(self._series)
+        content = await fetch_archive(self._archives, path)
+        if content is None:
+            return None
+        table = read_archive(content, path).drop_nulls("open_time")
+        return in_time_order(pick_rows(table, archive.numbers, self._grid))
+
+    async def _filled(self, page: Page, in_files: Ranges) -> Part:
+        """Ask for what archives lack; what REST lacks too does not exist, and what no archive holds is settled."""
+        answer = await self._klines.page(page)
+        return await self._settled(page, answer) if subtract(self._missing(page, answer), in_files) else answer
 
     async def _settled(self, page: Page, answer: Part) -> Part:
         """Ask again while bars are missing and the last answer brought some: what two answers lack does not exist."""
         missing = self._missing(page, answer)
-        if missing and answer.rows.is_empty() and (found := await self._next_bar(page.start)) >= page.stop:
-            return self._nothing(page.numbers, before=found)
+        if missing and answer.rows.is_empty() and (found := await self._klines.next_from(page.start)) >= page.stop:
+            return await self._nothing(page.numbers, before=found)
         while missing:
-            answer = merge_answers(answer, await self._ask(page))
+            answer = merge_answers(answer, await self._klines.page(page))
             before, missing = missing, self._missing(page, answer)
             if missing == before:
                 break
@@ -152,56 +186,10 @@ class BinanceReader:
     def _missing(self, page: Page, answer: Part) -> Ranges:
         return missing_numbers(answer.rows, page.numbers, self._grid, time_ms=answer.time_ms)
 
-    async def _ask(self, page: Page) -> Part:
-        start_ms, end_ms = self._grid.open_time_ms(page.start), self._grid.open_time_ms(page.stop - 1)
-        query = {"startTime": start_ms, "endTime": end_ms, "limit": page.stop - page.start}
-        rows, time_ms = await self._ask_klines(query)
-        return Part(pick_rows(rows, page.numbers, self._grid), self._series.exchange, time_ms, page.numbers)
+    async def _nothing(self, numbers: Ranges, *, before: int) -> Part:
+        """No rows: proven by the bar found behind them, or by a contract that has ended.
 
-    async def _next_bar(self, number: int) -> int:
-        """Number of the first bar from a number on, the end of time where two answers know none."""
-        for _ in range(2):
-            rows, _ = await self._ask_klines({"startTime": self._grid.open_time_ms(number), "limit": 1})
-            if rows.height:
-                return self._grid.bar_number(rows["open_time"].to_physical()[0])
-        await self._ask_delivery()
-        self._ended_at = min(self._ended_at, number)
-        return _NEVER
-
-    def _nothing(self, numbers: Ranges, *, before: int) -> Part:
-        """No rows: proven by the bar found behind them; where none was, only what follows the told delivery.
-
-        Empty answers may lie, and an end that they make up would hide the rest of a series for good.
+        Empty answers alone prove nothing: they may lie, and an end that they make up would hide the rest of a series.
         """
-        proven = numbers if before < _NEVER else clip(numbers, self._delivered_at or _NEVER, _NEVER)
+        proven = numbers if before < NEVER else clip(numbers, await self._klines.over_from(), NEVER)
         return Part(NO_ROWS, self._series.exchange, self._time_ms, proven)
-
-    async def _ask_delivery(self) -> None:
-        async with self._asking_delivery:
-            if self._delivered_at is not None:
-                return
-            self._delivered_at = _NEVER
-            if self._series.category != "spot":  # whose exchangeInfo tells no date
-                listed = await ask_instruments(self._rest, self._series.category)
-                ended = listed.filter(pl.col("symbol") == self._series.symbol, pl.col("status") != "TRADING")
-                for delivery_ms in ended["delivery_ms"].drop_nulls():
-                    self._delivered_at = self._grid.bar_number(delivery_ms - 1) + 1
-
-    async def _ask_klines(self, query: dict[str, int]) -> tuple[pl.DataFrame, int]:
-        series = self._series
-        path = f"{PREFIXES[series.category]}/klines"
-        named = {"symbol": series.symbol, "interval": INTERVAL_NAMES[series.interval], **query}
-        read = binance_rest.reader(
-            lambda body, time_ms: (binance_rest.klines(body), time_ms), asked=f"klines of {series}"
-        )
-        return await self._rest.get(path, named, read, cost=_cost(series.category, query["limit"]))
-
-
-# ------------------------------------------------------------------------------------
-
-
-def _cost(category: str, limit: int) -> int:
-    """What Binance counts for klines towards its weight of a minute."""
-    if category == "spot":
-        return 2
-    return 1 if limit < 100 else 2 if limit < 500 else 5

@@ -8,7 +8,7 @@ import httpx2
 import polars as pl
 
 from mmf.bars import BAR_SCHEMA
-from mmf.markets.errors import ExchangeError, RefusedError
+from mmf.markets.errors import ExchangeError, RefusedError, UnknownSymbolError
 from mmf.markets.http import TryAgainError, check_status, read_json
 from mmf.markets.listings import FUNDING_SCHEMA, INSTRUMENT_SCHEMA
 from mmf.markets.pages import in_time_order
@@ -28,6 +28,7 @@ INSTEAD = (
 
 _COLUMNS = (*range(6), 7)  # what is left out: close_time, number of trades, taker volumes
 _PASSING = (-1000, -1001, -1006, -1007, -1008, -1016)
+_UNKNOWN_SYMBOL = -1121
 _NEVER_MS = 4_133_404_800_000  # a perpetual contract is "delivered" at Christmas of 2100
 
 
@@ -45,7 +46,7 @@ def reader(read: Callable[[Any, int], T], /, *, asked: str) -> Callable[[httpx2.
     Notes
     -----
     The function that comes back raises as `check_status` does, and `TryAgainError` for the codes of a server in
-    trouble, `RefusedError` for any other.
+    trouble, `UnknownSymbolError` for -1121, `RefusedError` for its kin, `ExchangeError` for any other.
     """
 
     def from_response(response: httpx2.Response) -> T:
@@ -114,7 +115,8 @@ def _error(body: Any, asked: str) -> Exception:
     if code in _PASSING:
         return TryAgainError(f"code {code}, {message!r}")
     if isinstance(code, int) and -1200 < code <= -1100:
-        return RefusedError(
+        kind = UnknownSymbolError if code == _UNKNOWN_SYMBOL else RefusedError
+        return kind(
             f"Binance refused the request for {asked}: code {code}, {message!r}. Check the symbol, the category and "
             "the interval; what is no longer listed is left in the archives of https://data.binance.vision."
         )

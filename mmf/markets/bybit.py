@@ -1,7 +1,7 @@
 """Bybit v5 as a source of bars, funding rates and instruments."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -13,8 +13,8 @@ from mmf.markets.bybit_reader import BybitReader, ask_instruments, ask_time_ms
 from mmf.markets.http import HttpClient, HttpOptions, check_base_url
 from mmf.markets.pacing import Pacer, shared_pacer
 from mmf.markets.pages import to_batch, wanted_numbers
-from mmf.markets.source import Batch
-from mmf.markets.streams import in_groups, iterate, run
+from mmf.markets.source import Batch, Fetched, Want
+from mmf.markets.streams import collected, in_groups, in_order, iterate, run
 
 T = TypeVar("T")
 
@@ -23,6 +23,7 @@ CATEGORIES = ("linear", "inverse", "spot")
 REQUESTS_PER_WINDOW, WINDOW_S = 600, 5.0  # published for every IP address
 
 _BATCH_PAGES = 32
+_SERIES_AHEAD = 16
 
 
 class BybitSource:
@@ -58,8 +59,10 @@ class BybitSource:
         self.options = options or HttpOptions()
         self.pacer = pacer or shared_pacer(self.base_url, REQUESTS_PER_WINDOW, WINDOW_S)
 
-    def batches(self, series: Series, wanted: Sequence[tuple[int, int]], /) -> Iterator[Batch]:
-        """Yield the wanted bars, oldest first, in batches of up to 32 requests; see `mmf.markets.source.Source`.
+    def batches(
+        self, series: Series, wanted: Sequence[tuple[int, int]], /, *, ended_ms: int | None = None
+    ) -> Iterator[Batch]:
+        """Yield the wanted bars, oldest first, 32 requests a batch; see `mmf.markets.source.ExchangeSource`.
 
         The requests run in a thread, up to 256 pages ahead of the consumer. A slot without a bar counts as covered
         once two answers agree on it, or where it lies outside the life of the instrument.
@@ -74,7 +77,13 @@ class BybitSource:
             Bybit stopped answering; everything before that was yielded.
         """
         _check(series)
-        yield from iterate(self._batches(series, wanted))
+        yield from iterate(self._batches(Want(series, wanted, ended_ms)))
+
+    def fetch_all(self, wants: Sequence[Want], /) -> Generator[Fetched, None, None]:
+        """Yield the bars of each want, in order, 16 series at once; see `mmf.markets.source.ExchangeSource`."""
+        for want in wants:
+            _check(want.series)
+        yield from iterate(self._fetched(wants))
 
     def time_ms(self) -> int:
         """Return the exchange's own time."""
@@ -115,12 +124,28 @@ class BybitSource:
     def _client(self) -> HttpClient:
         return HttpClient(self.base_url, pacer=self.pacer, options=self.options)
 
-    async def _batches(self, series: Series, wanted: Sequence[tuple[int, int]]) -> AsyncGenerator[Batch, None]:
+    async def _batches(self, want: Want) -> AsyncGenerator[Batch, None]:
+        async with self._client() as client, aclosing(self._batches_of(want, client)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def _fetched(self, wants: Sequence[Want]) -> AsyncGenerator[Fetched, None]:
         async with self._client() as client:
-            parts = BybitReader(client, series).parts(wanted_numbers(wanted, series.grid))
-            async with aclosing(in_groups(parts, has_room=lambda group, _: len(group) < _BATCH_PAGES)) as groups:
-                async for group in groups:
-                    yield to_batch(series, group, fetched_at_ms=self.now_ms())
+
+            async def whole(want: Want) -> Fetched:
+                return Fetched(*await collected(self._batches_of(want, client)))
+
+            async with aclosing(in_order(wants, whole, n_ahead=_SERIES_AHEAD)) as answers:
+                async for fetched in answers:
+                    yield fetched
+
+    async def _batches_of(self, want: Want, client: HttpClient) -> AsyncGenerator[Batch, None]:
+        series, grid = want.series, want.series.grid
+        ended = None if want.ended_ms is None else grid.bar_number(want.ended_ms)
+        parts = BybitReader(client, series).parts(wanted_numbers(want.ranges, grid), ended=ended)
+        async with aclosing(in_groups(parts, has_room=lambda group, _: len(group) < _BATCH_PAGES)) as groups:
+            async for group in groups:
+                yield to_batch(series, group, fetched_at_ms=self.now_ms())
 
 
 # ------------------------------------------------------------------------------------

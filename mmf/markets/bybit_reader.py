@@ -23,6 +23,7 @@ from mmf.markets.pages import (
     missing_numbers,
     pick_rows,
     plan_pages,
+    range_of,
 )
 from mmf.markets.streams import in_order
 from mmf.ranges import Ranges, clip, subtract
@@ -71,12 +72,23 @@ class BybitReader:
         self._asking_life = asyncio.Lock()
         self._life: _Life | None = None
 
-    async def parts(self, numbers: Ranges) -> AsyncGenerator[Part, None]:
+    async def parts(self, numbers: Ranges, *, ended: int | None = None) -> AsyncGenerator[Part, None]:
         """Yield what there is of ranges of bar numbers, in order.
 
         The first page is asked alone: its answer tells the exchange's time, and so where to stop; most updates end
         with it. Empty, it makes one ask for the instrument's life, so that nobody pages through years before it.
+
+        Parameters
+        ----------
+        numbers : list of (int, int)
+            Ranges of bar numbers.
+        ended : int, optional
+            The series is known to have ended at this bar number, within one of the ranges: one answer for the bars of
+            that range before it, and for any after it, is enough if it agrees.
         """
+        if ended is not None and (end := await self._end_again(numbers, ended)) is not None:
+            yield end
+            numbers = clip(numbers, 0, range_of(numbers, ended)[0])
         first = next(plan_pages(numbers, limit=_PAGE_ROWS), None)
         if first is None:
             return
@@ -171,6 +183,13 @@ class BybitReader:
             asked=f"klines of {series}",
         )
 
+    async def _end_again(self, numbers: Ranges, ended: int) -> Part | None:
+        """The wanted bars right before a known end, as proof of nothing; None where there are bars after it."""
+        start = range_of(numbers, ended)[0]
+        rows, time_ms = await self._ask_klines(self._grid, self._grid.open_time_ms(start), _LATEST_MS)
+        before = pick_rows(rows, [(start, ended)], self._grid)
+        return Part(before, self._series.exchange, time_ms, []) if before.height == rows.height else None
+
     async def _ask_life(self) -> "_Life":
         async with self._asking_life:
             if self._life is None:
@@ -178,7 +197,7 @@ class BybitReader:
             return self._life
 
     async def _find_life(self) -> "_Life":
-        """Life as listed; where no launch is listed (spot), from the first week that either of two answers has."""
+        """Life as listed; where no launch is listed (spot), from the first to the last week that two answers have."""
         for status in (None, "Closed"):
             entries, time_ms = await _listed(
                 self._client, self._series.category, symbol=self._series.symbol, status=status
@@ -188,9 +207,11 @@ class BybitReader:
                     stop_ms = (listed["delivery_ms"] or _LATEST_MS) + DAY_MS
                     return self._life_of(listed["launch_ms"] - _BEFORE_LAUNCH_MS, stop_ms, time_ms)
         answers = [await self._ask_klines(Interval("W"), _EARLIEST_MS, _LATEST_MS) for _ in range(2)]
-        firsts_ms = [rows["open_time"].to_physical()[0] if rows.height else _EARLIEST_MS for rows, _ in answers]
-        first_ms, time_ms = min(firsts_ms), answers[0][1]
-        return self._life_of(first_ms, _LATEST_MS, time_ms)
+        weeks_ms = [ms for rows, _ in answers for ms in rows["open_time"].to_physical()]
+        is_told = all(rows.height for rows, _ in answers)
+        first_ms = min(weeks_ms) if is_told else _EARLIEST_MS
+        stop_ms = max(weeks_ms) + 2 * Interval("W").ms if is_told else _LATEST_MS
+        return self._life_of(first_ms, stop_ms, answers[0][1])
 
     def _life_of(self, start_ms: int, stop_ms: int, time_ms: int) -> "_Life":
         return _Life(self._grid.bar_number(start_ms), self._grid.bar_number(stop_ms) + 1, time_ms)

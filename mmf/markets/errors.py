@@ -11,6 +11,10 @@ class RefusedError(ExchangeError):
     """The exchange does not know what was asked: a symbol, an interval or another parameter."""
 
 
+class UnknownSymbolError(RefusedError):
+    """The exchange does not know the symbol, or no longer."""
+
+
 class BlockedError(ExchangeError):
     """The exchange does not serve this place (a geo block or a firewall); asking again is of no use."""
 

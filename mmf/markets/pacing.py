@@ -1,13 +1,13 @@
 """Even pacing of requests, so that no window of the exchange ever holds more than it allows."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import cache
 
 from mmf.errors import CallError
 from mmf.markets.errors import BannedError
+from mmf.markets.send_slots import SendSlot, slot_path
 
 SLACK_S = 0.15  # how far a late request may be made up for
 JITTER_S = 0.30  # how much closer together requests may arrive than they were sent
@@ -16,7 +16,7 @@ _REST_S = 1.0
 
 
 class Pacer:
-    """Turns at even distances, shared by all threads and event loops that talk to one host.
+    """Turns at even distances, shared by all threads, event loops and processes that talk to one host.
 
     A sender that holds to it starts at most `limit` requests in any time of `window_s + jitter_s`, so that at most
     `limit` of them arrive within `window_s` as long as the way of one takes at most `jitter_s` longer than the way
@@ -33,6 +33,8 @@ class Pacer:
         every wait would add up; with more of it a stall would end in a burst.
     jitter_s : float
         Difference in travel time that is allowed for.
+    slot : SendSlot, optional
+        Where the instant of the next turn is kept; by default for this pacer alone.
     clock, sleep : callable
         The monotonic clock in seconds, and how to wait for it.
 
@@ -51,6 +53,7 @@ class Pacer:
         *,
         slack_s: float = SLACK_S,
         jitter_s: float = JITTER_S,
+        slot: SendSlot | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -62,8 +65,7 @@ class Pacer:
         self._slack_s = slack_s
         self._clock = clock
         self._sleep = sleep
-        self._lock = threading.Lock()
-        self._next = float("-inf")
+        self._slot = slot or SendSlot()
 
     async def turn(self, cost: int = 1) -> None:
         """Wait until the next request may be sent, and take that turn; a cost of n makes the next one wait n times.
@@ -75,23 +77,22 @@ class Pacer:
 
     def hold(self, seconds: float, /) -> None:
         """Let nobody have a turn for so long."""
-        with self._lock:
-            self._next = max(self._next, self._clock() + seconds)
+        with self._slot as slot:
+            slot.next_s = max(slot.next_s, self._clock() + seconds)
 
     def _take(self, cost: int) -> float:
         """Take the turn and return 0, or return how long to wait for it."""
-        with self._lock:
+        with self._slot as slot:
             now = self._clock()
-            if now < self._next:
-                return self._next - now
+            if now < slot.next_s:
+                return slot.next_s - now
             # After a rest one starts without a burst: the first requests also open connections and arrive late.
-            slack_s = self._slack_s if now - self._next <= _REST_S else 0.0
-            self._next = max(self._next, now - slack_s) + cost * self.spacing_s
+            slack_s = self._slack_s if now - slot.next_s <= _REST_S else 0.0
+            slot.next_s = max(slot.next_s, now - slack_s) + cost * self.spacing_s
             return 0.0
 
 
 @cache
 def shared_pacer(host: str, limit: int, window_s: float, /) -> Pacer:
-    """Return the one pacer of this process for a host and a limit of it."""
-    del host  # only tells pacers apart
-    return Pacer(limit, window_s)
+    """Return the one pacer of this process for a host and a limit of it; all processes of a user keep it together."""
+    return Pacer(limit, window_s, slot=SendSlot(slot_path(host, limit, window_s)))

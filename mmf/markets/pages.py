@@ -94,6 +94,11 @@ def wanted_numbers(wanted: Sequence[tuple[int, int]], grid: Interval, /) -> Rang
     return cells(wanted, size=grid.ms, anchor=grid.anchor_ms)
 
 
+def range_of(numbers: Ranges, number: int, /) -> tuple[int, int]:
+    """Return the range that holds a bar number, an empty one from it on where none does."""
+    return next(((start, stop) for start, stop in numbers if start <= number < stop), (number, number))
+
+
 def closed_stop(grid: Interval, time_ms: int, /) -> int:
     """Return the number of the bar that is forming at that time: all before it have closed."""
     return grid.bar_number(time_ms)

@@ -1,12 +1,13 @@
 """The one protocol that every market fulfils."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import polars as pl
 
 from mmf.bars import Series
+from mmf.errors import MMFError
 
 ALL_TIME = (0, 1 << 53)  # a range of open_time in ms that holds every bar
 
@@ -40,6 +41,42 @@ class Batch:
     covered: tuple[tuple[int, int], ...] | None = None
 
 
+@dataclass(frozen=True)
+class Want:
+    """What is wanted of one series.
+
+    Attributes
+    ----------
+    series : Series
+        The series.
+    ranges : sequence of (start_ms, stop_ms)
+        Half-open ranges of open_time.
+    ended_ms : int, optional
+        The series is known to have ended before this open_time, which lies in one of the ranges: the exchange is asked
+        once for what that range holds before it and whether there is any bar after it, and for more only if there is.
+    """
+
+    series: Series
+    ranges: Sequence[tuple[int, int]]
+    ended_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """All that came back for one want.
+
+    Attributes
+    ----------
+    batches : list of Batch
+        Oldest first.
+    error : MMFError, optional
+        What ended it before it was whole.
+    """
+
+    batches: list[Batch]
+    error: MMFError | None = None
+
+
 class Source(Protocol):
     """A place to get bars from."""
 
@@ -54,4 +91,18 @@ class Source(Protocol):
             Half-open ranges of open_time in ms that the caller lacks. A source whose whole content costs nothing
             to read (a file) may answer more.
         """
+        ...
+
+
+class ExchangeSource(Source, Protocol):
+    """A source behind a network, where every request takes its time and counts."""
+
+    def batches(
+        self, series: Series, wanted: Sequence[tuple[int, int]], /, *, ended_ms: int | None = None
+    ) -> Iterator[Batch]:
+        """Yield what the exchange has of a series; `ended_ms` as in `Want`."""
+        ...
+
+    def fetch_all(self, wants: Sequence[Want], /) -> Generator[Fetched, None, None]:
+        """Yield what the exchange has for each want, in order, asking for several at once; each is held whole."""
         ...

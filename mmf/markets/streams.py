@@ -54,6 +54,18 @@ async def in_groups(
         yield run
 
 
+async def collected(items: AsyncGenerator[T, None], /) -> tuple[list[T], MMFError | None]:
+    """Return all items, and the known error that ended them early."""
+    found: list[T] = []
+    async with aclosing(items):
+        try:
+            async for item in items:
+                found.append(item)  # noqa: PERF401  an error must not take what came before it along
+        except MMFError as error:
+            return found, error
+    return found, None
+
+
 def iterate(items: AsyncGenerator[T, None], /) -> Iterator[T]:
     """Yield the items of an asynchronous generator that runs in a thread of its own.
 

@@ -1,17 +1,29 @@
 """Bars of an exchange kept up to date: what is wanted, less what is held or known to be absent, is fetched."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from mmf.bars import Series
-from mmf.markets.source import Batch, Source
+from mmf.errors import DataError
+from mmf.markets.errors import RefusedError
+from mmf.markets.source import Batch, ExchangeSource, Fetched, Want
 from mmf.pipeline.ingest import IngestReport, ingest
-from mmf.ranges import cells, clip, held_ranges, instants, missing_slots, union
+from mmf.ranges import Ranges, cells, clip, count, held_ranges, instants, missing_slots, subtract, union
 from warehouse import SeriesKey, Warehouse
-from warehouse.verdicts import absences
+from warehouse.errors import BusyError
+from warehouse.verdicts import absences, bad_bars
 
 RECHECKED_BARS = 16  # the newest stored bars are asked for again: a restatement shows, and the page costs the same
+
+_HELD_WHOLE_BARS = 100_000  # a series that lacks more keeps the limit busy alone, and is stored page by page
+
+OnPlan = Callable[[Want], None]
+OnBatch = Callable[[Batch, IngestReport], None]
+SpanOf = Callable[[int | None], tuple[int, int]]
 
 
 def lacking(
@@ -33,28 +45,45 @@ def lacking(
     Returns
     -------
     list of (start_ms, stop_ms)
-        Sorted and disjoint. Where the range reaches beyond the newest stored bar, the newest 16 are in it again, and
-        all after them, whatever was said to be absent there: an exchange may publish late.
+        Sorted and disjoint. Where the range reaches beyond the newest stored bar, all after it is in there, whatever
+        was said to be absent: an exchange may publish late; and the newest 16 again.
     """
-    grid, numbers = series.grid, stored_numbers(warehouse, series)
-    wanted = cells([asked], size=grid.ms, anchor=grid.anchor_ms)
-    absent = absences(warehouse.database, series.key, source=source)
-    lack = missing_slots(wanted, held=held_ranges(numbers), absent=absent)
-    if len(numbers) and wanted and wanted[-1][1] > numbers[-1]:
-        lack = union(lack, clip(wanted, int(numbers[-RECHECKED_BARS:][0]), wanted[-1][1]))
-    return instants(lack, size=grid.ms, anchor=grid.anchor_ms)
+    return list(_want(warehouse, series, asked, stored_numbers(warehouse, series), source=source).ranges)
+
+
+def plan(
+    warehouse: Warehouse, series: Series, span_of: SpanOf, /, *, is_recheck: bool = False, source: str | None = None
+) -> Want:
+    """Return what has to be asked of an exchange, and whether the series is known to have ended.
+
+    Parameters
+    ----------
+    warehouse, series
+        As of `lacking`, whose ranges these are.
+    span_of : callable
+        Open_time of the first stored bar in ms, None where there is none -> half-open range to complete.
+    is_recheck : bool
+        Ask for the whole range again: what is held, for restatements, and what was said to be absent.
+    source : str, optional
+        As of `lacking`.
+    """
+    numbers = stored_numbers(warehouse, series)
+    asked = span_of(series.grid.open_time_ms(int(numbers[0])) if len(numbers) else None)
+    if is_recheck:
+        return Want(series, [asked])
+    return _want(warehouse, series, asked, numbers, source=source)
 
 
 def refresh(
     warehouse: Warehouse,
-    source: Source,
+    source: ExchangeSource,
     series: Series,
-    asked: tuple[int, int],
+    asked: tuple[int, int] | SpanOf,
     /,
     *,
     is_recheck: bool = False,
-    on_plan: Callable[[list[tuple[int, int]]], None] = lambda _: None,
-    on_batch: Callable[[Batch, IngestReport], None] | None = None,
+    on_plan: OnPlan = lambda _: None,
+    on_batch: OnBatch | None = None,
 ) -> IngestReport:
     """Fetch what a series lacks in a range, and nothing else; interrupted, the next call fetches the rest.
 
@@ -62,26 +91,76 @@ def refresh(
     ----------
     warehouse : Warehouse
         Open for writing.
-    source : Source
+    source : ExchangeSource
         The exchange.
     series : Series
         The series to complete.
-    asked : (start_ms, stop_ms)
-        Half-open range of open_time; the source clips it to the life of the instrument.
+    asked : (start_ms, stop_ms), or callable
+        Half-open range of open_time, or what gives it as of `plan`; the source clips it to the life of the instrument.
     is_recheck : bool
-        Fetch the whole range again: what is held, for restatements, and what was said to be absent.
+        As of `plan`.
     on_plan : callable, optional
-        Receives the ranges of open_time that will be asked for.
+        Receives what will be asked for.
     on_batch : callable, optional
         Called after each commit.
     """
 
-    def plan() -> list[tuple[int, int]]:
-        wanted = [asked] if is_recheck else lacking(warehouse, series, asked)
-        on_plan(wanted)
-        return wanted
+    def batches() -> Iterator[Batch]:
+        want = plan(warehouse, series, asked if callable(asked) else lambda _: asked, is_recheck=is_recheck)
+        on_plan(want)
+        return source.batches(series, want.ranges, ended_ms=want.ended_ms)
 
-    return ingest(warehouse, source, series, wanted=plan, on_batch=on_batch)
+    return ingest(warehouse, _Supply(batches), series, on_batch=on_batch)
+
+
+def refresh_all(
+    warehouse: Warehouse,
+    source: ExchangeSource,
+    series: Sequence[Series],
+    span_of: SpanOf,
+    /,
+    *,
+    now_ms: int,
+    is_recheck: bool = False,
+    on_plan: OnPlan = lambda _: None,
+    on_batch: OnBatch | None = None,
+) -> Iterator[tuple[Series, IngestReport | Exception]]:
+    """Refresh series of one exchange and category in order, and yield what came of each.
+
+    Requests of several series are under way at once, so that a hundred short updates do not wait for the line one by
+    one; every commit is made here, one after the other. A series that lacks more than 100,000 bars goes alone.
+
+    Parameters
+    ----------
+    warehouse, source, is_recheck, on_plan, on_batch
+        As of `refresh`.
+    series : sequence of Series
+        In the order in which they are stored.
+    span_of : callable
+        As of `plan`.
+    now_ms : int
+        The local clock, from which the size of what lacks is judged.
+
+    Yields
+    ------
+    tuple
+        The series, and its report or the error that concerned it alone. What concerns all is raised: a ban, a block,
+        an exchange out of reach.
+    """
+    plans = {one: plan(warehouse, one, span_of, is_recheck=is_recheck) for one in series}
+    short = [want for want in plans.values() if _n_slots(want, now_ms) <= _HELD_WHOLE_BARS]
+    together = {want.series for want in short} if len(short) > 1 else set()
+    with closing(source.fetch_all(short if together else [])) as fetched:
+        for one, want in plans.items():
+            try:
+                if one in together:
+                    on_plan(want)
+                    yield one, ingest(warehouse, _Supply(partial(_batches, next(fetched))), one, on_batch=on_batch)
+                else:
+                    options = {"is_recheck": is_recheck, "on_plan": on_plan, "on_batch": on_batch}
+                    yield one, refresh(warehouse, source, one, span_of, **options)
+            except (RefusedError, DataError, BusyError) as error:
+                yield one, error
 
 
 def stored_numbers(warehouse: Warehouse, series: Series, /) -> np.ndarray:
@@ -91,3 +170,47 @@ def stored_numbers(warehouse: Warehouse, series: Series, /) -> np.ndarray:
         if not snapshot.files("bars", key):
             return np.empty(0, np.int64)
         return snapshot.scan("bars", key).select(series.grid.bar_number_expr()).collect().to_series().to_numpy()
+
+
+# ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Supply:
+    """Batches, however they were got, as a source."""
+
+    batches_of: Callable[[], Iterable[Batch]]
+
+    def batches(self, series: Series, wanted: Sequence[tuple[int, int]], /) -> Iterator[Batch]:
+        del series, wanted  # it was made for them
+        yield from self.batches_of()
+
+
+def _batches(fetched: Fetched) -> Iterator[Batch]:
+    yield from fetched.batches
+    if fetched.error is not None:
+        raise fetched.error
+
+
+def _want(
+    warehouse: Warehouse, series: Series, asked: tuple[int, int], numbers: np.ndarray, *, source: str | None
+) -> Want:
+    grid = series.grid
+    absent = absences(warehouse.database, series.key, source=source)
+    wanted = cells([asked], size=grid.ms, anchor=grid.anchor_ms)
+    lack = missing_slots(wanted, held=held_ranges(numbers), absent=absent)
+    if not wanted or not len(numbers) or wanted[-1][1] <= numbers[-1]:
+        return Want(series, _in_ms(lack, series))
+    again, after = int(numbers[-RECHECKED_BARS:][0]), int(numbers[-1]) + 1
+    ranges = _in_ms(union(lack, clip(wanted, again, wanted[-1][1])), series)
+    bad = [(one.start_bar, one.stop_bar) for one in bad_bars(warehouse.database, series.key)]  # sent, so no end
+    is_ended = bool(subtract(clip(absent, after, after + 1), bad) and clip(wanted, after, after + 1))
+    return Want(series, ranges, ended_ms=grid.open_time_ms(after) if is_ended else None)
+
+
+def _in_ms(numbers: Ranges, series: Series) -> Ranges:
+    return instants(numbers, size=series.grid.ms, anchor=series.grid.anchor_ms)
+
+
+def _n_slots(want: Want, now_ms: int) -> int:
+    return count(clip(want.ranges, 0, now_ms)) // want.series.grid.ms

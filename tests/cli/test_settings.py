@@ -37,6 +37,12 @@ def test_flag_wins_over_file_over_default(tmp_path: Path) -> None:
         ("[market]\nsymbols = []\n", r"market.symbols = \[\], expected a list of at least one str"),
         ('[features]\nlags = ["a"]\n', r"features.lags = \['a'\], expected a list of at least one int"),
         ("[features]\nlags = [true]\n", r"features.lags = \[True\], expected a list of at least one int"),
+        ("[features.sets]\nmine = 3\n", r"features.sets = \{'mine': 3\}, expected names, each with a list of at least"),
+        ("[features.sets]\nmine = []\n", r"features.sets = \{'mine': \[\]\}, expected names, each with a list"),
+        (
+            '[features]\nsets = ["mine"]\n',
+            r"features.sets = \['mine'\], expected names, each with a list of at least one",
+        ),
         ("[split]\ntest_share = true\n", "split.test_share = True, expected float"),
         ("[label]\nhurdle = nan\n", "label.hurdle = nan, expected float"),
         ('[label]\nbarrier = "far"\n', "label.barrier = 'far', expected 'percent' or 'atr'"),

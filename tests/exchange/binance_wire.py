@@ -146,9 +146,7 @@ def _funding(ask: Ask, books: Mapping[Series, Book], desk: Desk) -> bytes:
 
 def _exchange_info(ask: Ask, books: Mapping[Series, Book], desk: Desk) -> bytes:
     entry = _futures_entry if desk is FUTURES else _spot_entry
-    symbols = [
-        entry(symbol, market, ask.now_ms) for symbol, market in markets_of(books, "binance", desk.category).items()
-    ]
+    symbols = [entry(symbol, market, ask.now_ms) for symbol, market in _listed(books, desk).items()]
     weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2_400}
     head = {"timezone": "UTC", "serverTime": ask.now_ms}
     return compact({**head, "rateLimits": [weight], "exchangeFilters": [], "symbols": symbols})
@@ -191,9 +189,14 @@ def _spot_entry(symbol: str, market: Market, now_ms: int) -> dict[str, object]:
     }
 
 
+def _listed(books: Mapping[Series, Book], desk: Desk) -> dict[str, Market]:
+    markets = markets_of(books, "binance", desk.category)
+    return {symbol: market for symbol, market in markets.items() if not market.is_forgotten}
+
+
 def _known_symbol(ask: Ask, books: Mapping[Series, Book], desk: Desk) -> str:
     symbol = ask.query.get("symbol", "")
-    if symbol not in markets_of(books, "binance", desk.category):
+    if symbol not in _listed(books, desk):
         raise RefusedError(-1121, "Invalid symbol.")
     return symbol
 

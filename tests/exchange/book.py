@@ -26,6 +26,8 @@ class Market:
         `funding_time` (Datetime ms UTC) and `rate` (Float64).
     forming : bool
         Whether the newest row is the bar that has not closed yet.
+    is_forgotten : bool
+        Whether Binance's REST interface knows the symbol no longer, as of contracts delisted long ago.
     """
 
     series: Series
@@ -34,6 +36,7 @@ class Market:
     delisted_ms: int | None = None
     funding: pl.DataFrame | None = None
     forming: bool = True
+    is_forgotten: bool = False
 
     def __post_init__(self) -> None:
         bars = self.bars.select(pl.col(name).cast(kind) for name, kind in BAR_SCHEMA.items()).sort("open_time")

@@ -155,6 +155,8 @@ class Faults:
 
 def faults_of(path: str) -> tuple[str, ...]:
     """The faults that suit a path, in the order in which they are tried."""
+    if path == "/":
+        return ("unavailable", *BREAKAGES)
     if path.startswith("/data/"):
         return ("unavailable", *BREAKAGES, *ARCHIVE_FAULTS)
     return (*REFUSALS, *BREAKAGES, *(SPOILS if "kline" in path else ()))

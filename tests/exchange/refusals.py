@@ -25,7 +25,7 @@ _UNAVAILABLE = (500, 502, 503, 504)
 def venue_of(path: str) -> Venue:
     if path.startswith("/v5/"):
         return "bybit"
-    return "archive" if path.startswith("/data/") else "binance"
+    return "archive" if path == "/" or path.startswith("/data/") else "binance"
 
 
 def refusal(kind: str, ask: Ask, *, ban_s: float, reset_ms: int) -> Answer:

@@ -69,7 +69,7 @@ class LoopbackExchange:
     Attributes
     ----------
     url : str
-        Base URL of Bybit (/v5), Binance (/fapi/v1, /api/v3) and Binance's archives (/data) alike.
+        Base URL of Bybit (/v5), Binance (/fapi/v1, /api/v3) and Binance's archives (/data, their list at /) alike.
     requests : list of Request
         All requests so far, in order of arrival, on the monotonic clock.
     n_bans : int

@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import zipfile
@@ -15,8 +16,10 @@ from mmf.errors import CallError
 from mmf.markets import binance_rest
 from mmf.markets.binance import BinanceSource
 from mmf.markets.binance_archives import Archive, plan_archives, read_archive
-from mmf.markets.errors import BannedError, BlockedError, ExchangeError, RefusedError
-from mmf.markets.http import TryAgainError
+from mmf.markets.binance_delisted import PUBLISHED_MS
+from mmf.markets.binance_listing import list_archives
+from mmf.markets.errors import BannedError, BlockedError, ExchangeError, RefusedError, UnknownSymbolError
+from mmf.markets.http import HttpClient, TryAgainError
 from mmf.markets.pages import UNSETTLED_BARS, Page
 from mmf.ranges import cells, normalise
 from tests.exchange.binance_archives import ArchiveStyle
@@ -213,7 +216,7 @@ def test_history_comes_from_archives_and_the_rest_from_rest():
     with served(65 * 288 + 100, series=SPOT) as exchange:
         store = Store(SPOT).fetch(source_of(exchange), SINCE_2024)
         assert_complete(store, exchange)
-        assert kinds(exchange) == {"monthly": 2, "daily": 5, "klines?": 2}
+        assert kinds(exchange) == {"monthly": 2, "daily": 5, "klines?": 3}
         assert {batch.source for batch in store.batches} == {"binance", "binance:archive"}
 
 
@@ -318,18 +321,189 @@ def test_empty_answers_that_lie_hide_nothing_for_good(n_lies, n_held):
 
 def test_an_end_made_up_within_the_life_of_a_delivered_contract_is_not_believed():
     with served(20_000, series=HOURLY, delisted_ms=JANUARY_2024_MS + 15_000 * HOUR_MS) as exchange:
-        exchange.faults = Faults(empty=3, path="fapi", weight_per_min=None)
+        exchange.faults = Faults(empty=1.0, path="klines", weight_per_min=None)
         store = Store(HOURLY).fetch(source_of(exchange), SINCE_2024)
         first = HOURLY.grid.bar_number(JANUARY_2024_MS)
         assert store.covered == [(first + 15_000, HOURLY.grid.bar_number(exchange.now_ms) - UNSETTLED_BARS)]
+        exchange.faults = Faults(weight_per_min=None)
         assert_complete(store.fetch(source_of(exchange), SINCE_2024), exchange)
 
 
-def test_a_spot_symbol_that_ended_costs_three_requests_again():
-    with served(300, series=SPOT, delisted_ms=JANUARY_2024_MS + 200 * 5 * MINUTE_MS) as exchange:
+def test_empty_answers_that_contradict_the_newest_bar_are_no_end():
+    with served(20_000, series=HOURLY) as exchange:
+        exchange.faults = Faults(plan=["empty", "empty", None, "empty"], path="fapi", weight_per_min=None)
+        assert_complete(Store(HOURLY).fetch(source_of(exchange), SINCE_2024), exchange)
+
+
+def test_answers_that_go_on_contradicting_the_newest_bar_are_told():
+    with served(2_000, series=HOURLY) as exchange:
+        exchange.faults = Faults(plan=["empty", "empty", None, *["empty"] * 20], path="fapi", weight_per_min=None)
+        with pytest.raises(
+            ExchangeError, match=r"newer bars of binance:um:BTCUSDT:60 and yet answers .* run the command"
+        ):
+            Store(HOURLY).fetch(source_of(exchange), SINCE_2024)
+
+
+@pytest.mark.parametrize("series", [SPOT, HOURLY])
+def test_a_symbol_that_ended_is_known_to_have_after_five_requests_and_costs_one_again(series):
+    ended_ms = JANUARY_2024_MS + 200 * series.grid.ms
+    with served(300, series=series, delisted_ms=ended_ms) as exchange:
         exchange.set_now(JANUARY_2024_MS + 400 * DAY_MS)
-        store = Store(SPOT).fetch(source_of(exchange), (JANUARY_2024_MS + 200 * 5 * MINUTE_MS, 1 << 53))
-        assert (store.covered, len(exchange.requests)) == ([], 3)
+        store, source = Store(series), source_of(exchange)
+        store.fetch(source, (ended_ms - 16 * series.grid.ms, 1 << 53))
+        assert_complete(store, exchange, start_ms=ended_ms - 16 * series.grid.ms)
+        assert len(exchange.requests) <= 5
+        exchange.requests.clear()
+        again = list(source.batches(series, [(ended_ms, 1 << 53)], ended_ms=ended_ms))
+        assert [batch for batch in again if batch.covered or not batch.rows.is_empty()] == []
+        assert len(exchange.requests) == 1
+
+
+def test_a_symbol_that_trades_again_is_fetched_though_it_was_known_to_have_ended():
+    with served(300, series=HOURLY) as exchange:
+        ended_ms = JANUARY_2024_MS + 200 * HOUR_MS
+        batches = source_of(exchange).batches(HOURLY, [(ended_ms, 1 << 53)], ended_ms=ended_ms)
+        assert sum(batch.rows.height for batch in batches) == 101  # the forming bar, too
+
+
+def test_years_of_archives_after_the_end_are_not_looked_for():
+    with served(40 * 1_440, series=MINUTES, delisted_ms=JANUARY_2024_MS + 35 * DAY_MS + HOUR_MS) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 800 * DAY_MS)
+        Store(MINUTES).fetch(source_of(exchange), SINCE_2024)
+        assert [r.path for r in exchange.requests if "2024-02.zip" in r.path or "-2025-" in r.path] == []
+
+
+# --- what REST has forgotten
+
+
+@pytest.mark.parametrize("series", [MINUTES, HOURLY, SPOT, Series.parse("binance:um:BTCUSDT:D")])
+@pytest.mark.parametrize("since_ms", [0, JANUARY_2024_MS + 40 * DAY_MS])
+def test_a_symbol_that_rest_has_forgotten_comes_from_archives_alone_and_its_end_is_known(series, since_ms):
+    n = 70 * DAY_MS // series.grid.ms
+    with served(n, series=series, is_forgotten=True, delisted_ms=JANUARY_2024_MS + 65 * DAY_MS) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 400 * DAY_MS)
+        store, source = Store(series).fetch(source_of(exchange), (since_ms, 1 << 53)), source_of(exchange)
+        truth = exchange.served(series).filter(pl.col("open_time").dt.epoch("ms") >= since_ms)
+        assert store.bars.equals(truth)
+        number = series.grid.bar_number
+        assert store.covered == [(number(since_ms), number(exchange.now_ms - PUBLISHED_MS))]
+        assert {batch.source for batch in store.batches} == {"binance:archive"}
+        exchange.requests.clear()
+        ended_ms = JANUARY_2024_MS + 65 * DAY_MS
+        again = list(source.batches(series, [(ended_ms, 1 << 53)], ended_ms=ended_ms))
+        assert [batch for batch in again if batch.covered or not batch.rows.is_empty()] == []
+        assert len(exchange.requests) == 1
+
+
+def test_what_may_still_be_published_is_not_said_to_be_absent():
+    late = Faults(archives=ArchiveStyle(lag_ms=20 * DAY_MS), weight_per_min=None)
+    with served(60 * 24, series=HOURLY, is_forgotten=True, faults=late) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 65 * DAY_MS)
+        store = Store(HOURLY).fetch(source_of(exchange), SINCE_2024)
+        assert store.bars.height == 45 * 24
+        assert store.absent() == []
+        exchange.set_now(JANUARY_2024_MS + 200 * DAY_MS)
+        store.fetch(source_of(exchange), SINCE_2024)
+        assert store.bars.equals(exchange.served(HOURLY))
+
+
+def test_a_day_that_is_not_whole_in_its_month_is_looked_for_in_its_own_archive():
+    with served(70 * 24, series=HOURLY, is_forgotten=True) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 400 * DAY_MS)
+        hole_ms = JANUARY_2024_MS + 20 * DAY_MS
+        exchange.withhold(HOURLY, hole_ms, hole_ms + 3 * HOUR_MS)
+        store = Store(HOURLY).fetch(source_of(exchange), SINCE_2024)
+        assert store.bars.equals(exchange.served(HOURLY))
+        number = HOURLY.grid.bar_number(hole_ms)
+        assert (number, number + 3) in store.absent()
+        days = [r.path for r in exchange.requests if "daily" in r.path and r.path.endswith("zip")]
+        assert [path[-14:-4] for path in days] == ["2024-01-21"]
+
+
+def test_a_month_that_is_listed_and_not_there_comes_by_its_days():
+    faults = Faults(no_archive=1.0, path="monthly", weight_per_min=None)
+    with served(70 * 24, series=HOURLY, is_forgotten=True, faults=faults) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 400 * DAY_MS)
+        store = Store(HOURLY).fetch(source_of(exchange), SINCE_2024)
+        assert store.bars.equals(exchange.served(HOURLY))
+
+
+def test_an_archive_that_is_listed_and_not_there_proves_nothing():
+    faults = Faults(no_archive=1.0, path="2024-01", weight_per_min=None)
+    with served(70 * 24, series=HOURLY, is_forgotten=True, faults=faults) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 400 * DAY_MS)
+        store = Store(HOURLY).fetch(source_of(exchange), SINCE_2024)
+        assert store.bars.equals(exchange.served(HOURLY)[31 * 24 :])
+        assert store.covered[0][0] == HOURLY.grid.bar_number(JANUARY_2024_MS) + 31 * 24
+
+
+def test_a_day_that_is_listed_and_not_there_proves_nothing_either():
+    faults = Faults(no_archive=1.0, path="2024-03-05", weight_per_min=None)
+    with served(70 * 24, series=HOURLY, is_forgotten=True, faults=faults) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 80 * DAY_MS)  # March is not out as a month
+        store = Store(HOURLY).fetch(source_of(exchange), (JANUARY_2024_MS + 60 * DAY_MS, 1 << 53))
+        number = HOURLY.grid.bar_number(JANUARY_2024_MS)
+        assert store.covered == [(number + 60 * 24, number + 64 * 24), (number + 65 * 24, number + 70 * 24)]
+
+
+def test_a_list_of_more_than_a_thousand_names_is_read_to_its_end():
+    with served(1_100, series=Series.parse("binance:um:BTCUSDT:D"), is_forgotten=True) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 2_000 * DAY_MS)
+
+        async def listed() -> list[Archive]:
+            async with HttpClient(exchange.url, pacer=virtual_pacer(), options=QUICK) as client:
+                day = datetime(2024, 1, 11, tzinfo=UTC).date()
+                return await list_archives(client, Series.parse("binance:um:BTCUSDT:D"), since=day)
+
+        found = asyncio.run(listed())
+        assert Counter(one.is_month for one in found) == {True: 37, False: 1_090}
+        assert found[37].first_day.isoformat() == "2024-01-11"
+
+
+def test_a_halt_of_what_is_traded_proves_no_end():
+    with served(300, series=HOURLY, forming=False) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 100 * DAY_MS)
+        store = Store(HOURLY).fetch(source_of(exchange), (JANUARY_2024_MS, 1 << 53))
+        assert store.bars.height == 300
+        assert store.covered[-1][1] <= HOURLY.grid.bar_number(JANUARY_2024_MS) + 1_000  # the page of the last bar
+
+
+def test_a_symbol_that_neither_rest_nor_archives_know_is_refused():
+    with served(10, series=HOURLY) as exchange, pytest.raises(UnknownSymbolError, match=r"LUNAUSDT:60.*Invalid symbol"):
+        Store(Series.parse("binance:um:LUNAUSDT:60")).fetch(source_of(exchange), SINCE_2024)
+
+
+def test_one_refusal_of_a_listed_symbol_does_not_make_it_forgotten():
+    faults = Faults(plan=["unknown_symbol"], weight_per_min=None)
+    with served(70 * 24, series=HOURLY, faults=faults) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 400 * DAY_MS)
+        with pytest.raises(UnknownSymbolError, match="Invalid symbol"):
+            Store(HOURLY).fetch(source_of(exchange), SINCE_2024)
+
+
+@pytest.mark.parametrize("kind", ["truncated", "not_json", "unavailable", "dropped", "cut"])
+def test_a_list_that_breaks_off_is_asked_again(kind):
+    faults = Faults(plan=[None] * 3 + [kind, kind], weight_per_min=None)
+    with served(70 * 24, series=HOURLY, is_forgotten=True, faults=faults) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 400 * DAY_MS)
+        store = Store(HOURLY).fetch(source_of(exchange), SINCE_2024)
+        assert exchange.faults.hits[kind] == 2
+        assert store.bars.equals(exchange.served(HOURLY))
+
+
+# --- faults
+
+
+def test_missing_archives_are_asked_of_rest_in_full_pages():
+    """Eleven missing days of 5m bars are four pages, not eleven; a missing month of hours is one."""
+    for series, n_days, n_pages in ((SPOT, 11, 4), (HOURLY, 366, 10)):
+        faults = Faults(no_archive=1.0, weight_per_min=None)
+        with served(n_days * DAY_MS // series.grid.ms, series=series, faults=faults) as exchange:
+            store = Store(series).fetch(source_of(exchange), SINCE_2024)
+            assert_complete(store, exchange)
+            pages = [r for r in exchange.requests if int(r.query.get("limit", 0)) > 1]
+            assert len(pages) <= n_pages + 3
+            assert series == SPOT or not [r for r in exchange.requests if "daily" in r.path]
 
 
 def test_a_wrong_checksum_is_asked_once_more_and_then_names_the_file():
@@ -367,7 +541,7 @@ def test_refusals_say_what_to_do(kind, error, message):
         pytest.raises(error, match=message),
     ):
         Store(HOURLY).fetch(source_of(exchange), SINCE_2024)
-    assert len(exchange.requests) == 1
+    assert len(exchange.requests) == (2 if kind == "unknown_symbol" else 1)
 
 
 LINE_FAULTS = ("unavailable", "dropped", "cut", "truncated", "not_json", "timed_out", "too_many", "disordered")

@@ -222,6 +222,23 @@ def test_a_delisted_contract_ends_where_it_ended_and_years_of_silence_are_not_pa
         assert len(exchange.requests) < 400  # of 1,577 pages
 
 
+def test_spot_that_ended_is_found_to_have_by_its_weeks():
+    series, weeks = Series.parse("bybit:spot:BTCUSDT:1"), Series.parse("bybit:spot:BTCUSDT:W")
+    monday_ms = weeks.grid.open_time_ms(weeks.grid.bar_number(JANUARY_2024_MS))
+    ended_ms = JANUARY_2024_MS + 10 * DAY_MS
+    markets = [
+        Market(series, walk_bars(15 * 1_440, interval="1"), delisted_ms=ended_ms),
+        Market(weeks, walk_bars(3, interval="W", start_ms=monday_ms), delisted_ms=ended_ms),
+    ]
+    with LoopbackExchange(markets, faults=Faults(limit=None)) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 300 * DAY_MS)
+        store = Store(series).fetch(source_of(exchange), SINCE_2024)
+        assert store.bars.equals(exchange.served(series))
+        settled = series.grid.bar_number(exchange.now_ms) - UNSETTLED_BARS
+        assert store.covered == [(series.grid.bar_number(JANUARY_2024_MS), settled)]
+        assert len(exchange.requests) < 350  # of 432 pages, twice each
+
+
 def test_holes_are_known_to_be_absent_once_two_answers_agree():
     with served() as exchange:
         start_ms = JANUARY_2024_MS + 40 * DAY_MS

@@ -1,11 +1,13 @@
 import polars as pl
 import pytest
 
-from mmf.bars import BAR_SCHEMA, Series
+from mmf.bars import BAR_SCHEMA, DAY_MS, Series
+from mmf.markets.binance import BinanceSource
 from mmf.markets.bybit import BybitSource
-from mmf.markets.source import ALL_TIME
+from mmf.markets.errors import BannedError
+from mmf.markets.source import ALL_TIME, ExchangeSource
 from mmf.pipeline.doctor import examine, repair
-from mmf.pipeline.exchange import lacking, refresh
+from mmf.pipeline.exchange import lacking, refresh, refresh_all
 from mmf.pipeline.tables import stored_bars
 from tests.exchange.faults import Faults
 from tests.exchange.server import LoopbackExchange, Market
@@ -18,6 +20,13 @@ HOUR_MS = 3_600_000
 BTC = Series("bybit", "linear", "BTCUSDT", "60")
 ETH = Series("bybit", "linear", "ETHUSDT", "60")
 FROM_JANUARY = (JANUARY_2024_MS, ALL_TIME[1])
+NOW_MS = JANUARY_2024_MS + 365 * DAY_MS  # of the local clock
+
+
+def source_of(exchange: LoopbackExchange, series: Series) -> ExchangeSource:
+    if series.exchange == "bybit":
+        return BybitSource(exchange.url)
+    return BinanceSource(exchange.url, archive_url=exchange.url)
 
 
 def stored(warehouse: Warehouse, series: Series = BTC) -> pl.DataFrame:
@@ -45,6 +54,89 @@ def test_an_up_to_date_series_costs_one_request(warehouse: Warehouse) -> None:
         report = refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY)
         assert len(exchange.requests) - n_before == 1
     assert not report.has_changed
+
+
+@pytest.mark.parametrize(
+    ("series", "market"),
+    [
+        (BTC, {}),
+        (Series("bybit", "spot", "BTCUSDT", "60"), {}),
+        (Series("binance", "um", "BTCUSDT", "60"), {}),
+        (Series("binance", "spot", "BTCUSDT", "60"), {}),
+        (Series("binance", "um", "BTCUSDT", "60"), {"is_forgotten": True}),
+        (Series("binance", "um", "BTCUSDT", "5"), {"is_forgotten": True}),
+    ],
+)
+def test_a_series_that_has_ended_costs_one_request_a_refresh(
+    warehouse: Warehouse, series: Series, market: dict
+) -> None:
+    ended_ms = JANUARY_2024_MS + 400 * series.grid.ms
+    bars = walk_bars(700, interval=series.interval)
+    with LoopbackExchange([Market(series, bars, delisted_ms=ended_ms, **market)]) as exchange:
+        exchange.set_now(JANUARY_2024_MS + 300 * DAY_MS)
+        refresh(warehouse, source_of(exchange, series), series, FROM_JANUARY)
+        assert stored(warehouse, series).equals(exchange.served(series).select(*BAR_SCHEMA))
+        exchange.set_now(JANUARY_2024_MS + 330 * DAY_MS)
+        exchange.requests.clear()
+        report = refresh(warehouse, source_of(exchange, series), series, FROM_JANUARY)
+        assert (report.n_unchanged, len(exchange.requests)) == (0 if market else 16, 1)
+        assert not report.has_changed
+
+
+def test_the_last_bars_of_a_series_that_has_ended_may_still_be_restated(warehouse: Warehouse) -> None:
+    with LoopbackExchange([Market(BTC, served(), delisted_ms=JANUARY_2024_MS + 400 * HOUR_MS)]) as exchange:
+        refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY)
+        exchange.revise(BTC, served()[399:400].with_columns(pl.col("volume") * 2, pl.col("turnover") * 2))
+        assert refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY).n_revised == 1
+
+
+@pytest.mark.parametrize("series", [BTC, Series("binance", "um", "BTCUSDT", "60")])
+def test_a_symbol_that_is_listed_again_goes_on(warehouse: Warehouse, series: Series) -> None:
+    with LoopbackExchange([Market(series, served(), delisted_ms=JANUARY_2024_MS + 400 * HOUR_MS)]) as exchange:
+        refresh(warehouse, source_of(exchange, series), series, FROM_JANUARY)
+        exchange.delist(series, JANUARY_2024_MS + 5_000 * HOUR_MS)
+        exchange.withhold(series, JANUARY_2024_MS + 400 * HOUR_MS, JANUARY_2024_MS + 2_000 * HOUR_MS)
+        refresh(warehouse, source_of(exchange, series), series, FROM_JANUARY)
+        assert stored(warehouse, series).equals(exchange.served(series).select(*BAR_SCHEMA))
+
+
+@pytest.mark.parametrize("exchange_name", ["bybit", "binance"])
+def test_many_series_are_asked_for_at_once_and_stored_in_order(warehouse: Warehouse, exchange_name: str) -> None:
+    category = {"bybit": "linear", "binance": "um"}[exchange_name]
+    many = [Series(exchange_name, category, f"COIN{i}USDT", "60") for i in range(12)]
+    with LoopbackExchange([Market(one, served(300, seed=i)) for i, one in enumerate(many)]) as exchange:
+        exchange.latency_s = 2.0
+        done = list(refresh_all(warehouse, source_of(exchange, many[0]), many, lambda _: FROM_JANUARY, now_ms=NOW_MS))
+        assert [one for one, _ in done] == many
+        for one in many:
+            assert stored(warehouse, one).equals(exchange.served(one).select(*BAR_SCHEMA))
+        first, *_, last = [r.time_s for r in exchange.requests][:12]
+        assert last - first < 2.0  # all had arrived before the first was answered
+
+
+def test_a_series_that_fails_leaves_what_came_before_and_the_others_alone(warehouse: Warehouse) -> None:
+    eth = Series("bybit", "linear", "NOPEUSDT", "60")
+    with LoopbackExchange([Market(BTC, served()), Market(ETH, served(seed=1))]) as exchange:
+        source = BybitSource(exchange.url)
+        results = dict(refresh_all(warehouse, source, [BTC, eth, ETH], lambda _: FROM_JANUARY, now_ms=NOW_MS))
+        assert [type(result).__name__ for result in results.values()] == [
+            "IngestReport",
+            "RefusedError",
+            "IngestReport",
+        ]
+        assert stored(warehouse, ETH).equals(exchange.served(ETH).select(*BAR_SCHEMA))
+
+
+def test_a_ban_ends_all_and_what_came_before_it_is_stored(warehouse: Warehouse) -> None:
+    with LoopbackExchange([Market(BTC, served()), Market(ETH, served(seed=1))]) as exchange:
+        exchange.faults = Faults(plan=[None] * 3 + ["ip_ban"], limit=None)
+        with pytest.raises(BannedError):
+            list(refresh_all(warehouse, BybitSource(exchange.url), [BTC, ETH], lambda _: FROM_JANUARY, now_ms=NOW_MS))
+        exchange.faults = Faults(limit=None)
+        assert stored(warehouse, BTC).height >= 1_000
+        list(refresh_all(warehouse, BybitSource(exchange.url), [BTC, ETH], lambda _: FROM_JANUARY, now_ms=NOW_MS))
+        for one in (BTC, ETH):
+            assert stored(warehouse, one).equals(exchange.served(one).select(*BAR_SCHEMA))
 
 
 def test_a_hole_at_the_source_is_asked_for_no_more(warehouse: Warehouse) -> None:
