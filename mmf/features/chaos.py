@@ -6,6 +6,7 @@ from mmf.features.kernels.histogram_entropy import sliding_entropy
 from mmf.features.kernels.logarithm import log, log_returns
 from mmf.features.kernels.madogram import fractal_dimension
 from mmf.features.kernels.rescaled_range import hurst_exponent
+from mmf.features.kernels.sigma_entropy import deviation_entropy
 from mmf.features.record import Computation, Feature
 
 CHAOS_WINDOWS = (100, 200)
@@ -26,6 +27,11 @@ def fdi(close: np.ndarray, /, *, windows: tuple[int, ...]) -> dict[str, np.ndarr
     return _named("fdi", windows, fractal_dimension(log(close), windows=windows))
 
 
+def entropy_sigma(close: np.ndarray, /, *, windows: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Return the Shannon entropy of the last W log-returns in bins as wide as their deviation says."""
+    return _named("entropy_sigma", windows, deviation_entropy(log_returns(close), windows=windows))
+
+
 # ------------------------------------------------------------------------------------
 
 
@@ -36,6 +42,7 @@ def _named(stem: str, windows: tuple[int, ...], rows: np.ndarray) -> dict[str, n
 _HURST = Computation.kernel(hurst, "close", windows=CHAOS_WINDOWS)
 _ENTROPY = Computation.kernel(entropy, "close", windows=CHAOS_WINDOWS)
 _FDI = Computation.kernel(fdi, "close", windows=CHAOS_WINDOWS)
+_ENTROPY_SIGMA = Computation.kernel(entropy_sigma, "close", windows=CHAOS_WINDOWS)
 
 FEATURES = (
     *(
@@ -80,4 +87,19 @@ FEATURES = (
         )
         for w in CHAOS_WINDOWS
     ),
+)
+
+EXTRA_FEATURES = tuple(
+    Feature(
+        name=f"entropy_sigma_{w}",
+        family="chaos",
+        unit="0..1",
+        description=f"Shannon entropy of the last {w} log-returns in 50 equal bins over their mean -+ 4 deviations "
+        "(ddof 1), over ln 50; returns further out fall into the end bins.",
+        oracle="scipy.stats.entropy of numpy.histogram",
+        undefined=f"first {w} rows; all {w} log-returns equal (deviation below 1e-12)",
+        computation=_ENTROPY_SIGMA,
+        lookback=w,
+    )
+    for w in CHAOS_WINDOWS
 )

@@ -54,3 +54,12 @@ def fractional_noise(hurst_exponent: float, n: int, *, seed: int) -> np.ndarray:
     half[[0, n]] = half[[0, n]].real * np.sqrt(2)
     spectrum = np.concatenate([half, np.conj(half[-2:0:-1])]) * np.sqrt(np.maximum(eigenvalues, 0) / (2 * m))
     return np.fft.fft(spectrum).real[:n]
+
+
+def entropy_sigma(returns: np.ndarray) -> float:
+    """Entropy of one window in bins over its mean -+ 4 deviations by numpy and scipy; NaN for a constant one."""
+    mean, deviation = returns.mean(), returns.std(ddof=1)
+    if deviation < 1e-12:
+        return np.nan
+    ends = mean - 4 * deviation, mean + 4 * deviation
+    return scipy.stats.entropy(np.histogram(np.clip(returns, *ends), 50, range=ends)[0]) / np.log(50)

@@ -33,11 +33,11 @@ def test_two_values_are_one_bit():
 
 
 @pytest.mark.parametrize("outlier", [-1e-3, 1e-3, 5.0])
-def test_an_outlier_falls_into_an_end_bin(outlier: float):
-    """It lies 9.9 deviations out whatever its size; all others share one bin."""
+def test_outliers_of_any_size_share_an_end_bin(outlier: float):
+    """They lie 4.3 and 8.8 deviations from the mean, both beyond the last edge."""
     returns = np.zeros(100)
-    returns[40] = outlier
-    expected = -(0.99 * np.log(0.99) + 0.01 * np.log(0.01)) / np.log(50)
+    returns[[40, 70]] = outlier, 2 * outlier
+    expected = -(0.98 * np.log(0.98) + 0.02 * np.log(0.02)) / np.log(50)
 
     assert deviation_entropy(returns, windows=(100,))[0, -1] == pytest.approx(expected, abs=1e-12)
 
