@@ -36,6 +36,10 @@ test *ARGS:
 doctest:
     {{bin}}/python -m pytest --doctest-modules mmf warehouse cli
 
+# Write docs/features.md and its charts from the registry
+catalogue:
+    {{bin}}/python -m mmf.features.catalogue docs
+
 # Speed and memory, as ratios against named baselines
 bench *ARGS:
     {{bin}}/python -m tests.benchmarks {{ARGS}}

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from mmf.evaluation.scores import Scores
     from mmf.pipeline.artifacts import RunArtifacts
+    from mmf.pipeline.refine import Refined
+    from mmf.pipeline.run import Primed
     from mmf.pipeline.train import Judged, Prepared, Selected, Trained
     from mmf.scheduler import Recommendation
 
@@ -28,6 +30,7 @@ _BAR_WIDTH = 40
 
 def show_stage(stage: object) -> None:
     """Print what a run has just reached."""
+    from mmf.pipeline.refine import Refined
     from mmf.pipeline.train import Judged, Prepared, Selected, Trained
     from mmf.scheduler import Recommendation
 
@@ -36,6 +39,8 @@ def show_stage(stage: object) -> None:
             show_prepared(stage)
         case Selected():
             show_selected(stage)
+        case Refined():
+            show_refined(stage)
         case Recommendation():
             show_recommendation(stage)
         case Trained():
@@ -77,18 +82,53 @@ def show_selected(selected: "Selected") -> None:
     print_table(top.rows(), ("best by mean rank", *ranks), right=tuple(ranks))
 
 
+def show_refined(refined: "Refined") -> None:
+    """Print [3] TENSOR-FLEX."""
+    if refined.flex is None:
+        results.print("\n[3] TENSOR-FLEX is off: the classic experts read the council's columns.", style="bold")
+        return
+    facts = refined.flex.report()
+    shifted, correlation = facts["shifted_labels"], facts["mean_absolute_correlation"]
+    shown = {
+        "clusters": f"{facts['count_clusters']} of {facts['count_columns']:,} columns",
+        "latents": f"{facts['count_latents']}, of which {facts['count_stable']} tell the same in most parts of time",
+        "by chance": f"{shifted['mean_stable']:.1f} would on labels shifted in time, at most {shifted['max_stable']}",
+        "columns": f"{len(refined.columns)} for the experts, the physics trio among them",
+        "correlation": f"across clusters {correlation['cross_before']:.2f} -> {correlation['cross_after']:.2f}, "
+        f"within {correlation['intra_before']:.2f} -> {correlation['intra_after']:.2f}",
+    }
+    if refined.is_reused:
+        shown["reused"] = "fitted by an earlier run on the very same rows"
+    for reason in refined.why_not_reused:
+        shown["fitted anew"] = reason
+    print_facts(shown, title="\n[3] TENSOR-FLEX")
+    stable = [latent for latent in facts["latents"] if latent["is_stable"]]
+    top = sorted(stable, key=lambda latent: -abs(latent["alignment"]))[:_N_TOP]
+    columns = ("latent", "label correlation", "stability", "loads on")
+    rows = [
+        (
+            latent["latent"],
+            f"{latent['alignment']:+.3f}",
+            f"{latent['stability']:.2f}",
+            ", ".join(loading["column"] for loading in latent["loadings"][:3]),
+        )
+        for latent in top
+    ]
+    print_table(rows, columns, right=columns[1:3])
+
+
 def show_recommendation(recommendation: "Recommendation") -> None:
-    """Print the head of [3] MIXED MODE TRAINING."""
-    results.print("\n[3] MIXED MODE TRAINING (Mixture-of-Experts)", style="bold", markup=False)
+    """Print the head of [4] MIXED MODE TRAINING."""
+    results.print("\n[4] MIXED MODE TRAINING (Mixture-of-Experts)", style="bold", markup=False)
     results.print(f"  Meta-Controller recommends: {recommendation.effort.as_dict()}", markup=False)
     for reason in recommendation.reasons:
         results.print(f"  because {reason}", markup=False)
 
 
 def show_trained(trained: "Trained") -> None:
-    """Print [4] SYSTEM VITAL SIGNS."""
+    """Print [5] SYSTEM VITAL SIGNS."""
     signs = trained.trader.vital_signs()
-    print_facts({_SIGN_NAMES[name]: value for name, value in signs.items()}, title="\n[4] SYSTEM VITAL SIGNS")
+    print_facts({_SIGN_NAMES[name]: value for name, value in signs.items()}, title="\n[5] SYSTEM VITAL SIGNS")
     if trained.trader.collapsed_on_ is not None:
         results.print(
             f"  The gate has collapsed: nearly all weight goes to {trained.trader.collapsed_on_}.", markup=False
@@ -113,7 +153,7 @@ def show_judged(judged: "Judged") -> None:
 def show_scores(scores: Mapping[str, Mapping[str, Any]]) -> None:
     """Print the table of scores on judged rows, beside the base rate and the volatility-only baseline."""
     mixture = scores["mixture"]
-    results.print("\n[5] OUT-OF-SAMPLE SCORES", style="bold", markup=False)
+    results.print("\n[6] OUT-OF-SAMPLE SCORES", style="bold", markup=False)
     print_facts(
         {
             "judged rows": f"{mixture['n']:,}, about {mixture['n_effective']:.0f} of them independent: labels overlap",
@@ -137,6 +177,11 @@ def show_artifacts(artifacts: "RunArtifacts") -> None:
         },
         title="\nRun " + artifacts.run_id,
     )
+
+
+def show_primed(primed: "Primed") -> None:
+    """Print where the refinery is."""
+    results.print(f"\nThe refinery is kept in {primed.folder}: a run on the same rows takes it.", soft_wrap=True)
 
 
 def show_ceiling(ceiling: "Scores") -> None:

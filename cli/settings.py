@@ -18,7 +18,7 @@ _KNOWN: dict[str, dict[str, Any]] = {
     "": {"warehouse": str, "artifacts": str, "seed": int},
     "market": {"exchange": str, "category": str, "symbols": list[str], "interval": str | int, "days": int},
     "urls": {"bybit": str, "binance": str, "binance_archive": str},
-    "features": {"set": str, "lags": list[int], "file": str, "sets": dict[str, list[str]]},
+    "features": {"set": str, "lags": list[int], "context": list[str], "file": str, "sets": dict[str, list[str]]},
     "split": {"test_share": float},
     "council": {"top_ratio": float, "max_features": int},
     "tensor_flex": {"use": bool},
@@ -133,8 +133,8 @@ def _checked(value: Any, kind: Any, where: str) -> Any:
 
 def _fits(value: Any, kind: Any) -> bool:
     choices = get_args(kind)
-    if isinstance(value, bool):
-        return False  # which Python takes for an int, and no setting is one
+    if kind is bool or isinstance(value, bool):
+        return kind is bool and isinstance(value, bool)  # which Python takes for an int
     if get_origin(kind) is Literal:
         return value in choices
     if get_origin(kind) is list:
@@ -156,4 +156,4 @@ def _described(kind: Any) -> str:
         return f"names, each with {_described(choices[1])}"
     if get_origin(kind) is UnionType:
         return " or ".join(map(_described, choices))
-    return str(kind.__name__)
+    return "true or false" if kind is bool else str(kind.__name__)

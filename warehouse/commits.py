@@ -1,6 +1,7 @@
 """A staged commit: files are written first, then one SQLite transaction makes them a snapshot."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,59 @@ from warehouse.names import checked_key, checked_table, checked_version, folder_
 from warehouse.records import FETCH_FIELDS, insert_fetch
 from warehouse.tables import GRID_TABLES, DataFile, register_file, register_series, require_schema
 from warehouse.verdicts import ABSENCE_FIELDS, insert_absence
+
+
+@dataclass(frozen=True, slots=True)
+class FileWriter:
+    """Writes files durably and knows no catalog, so that it may be sent to another process.
+
+    Attributes
+    ----------
+    root : Path
+        Of the warehouse.
+    file_system : FileSystem
+        What writes files.
+    """
+
+    root: Path
+    file_system: FileSystem
+
+    def write(
+        self,
+        data: memoryview,
+        table: str,
+        key: tuple[str, str, str, str] | None,
+        /,
+        *,
+        start: int,
+        stop: int,
+        n_rows: int,
+        version: str = "",
+        content: str = "",
+    ) -> DataFile:
+        """Write the bytes of a Parquet file under a new name; parameters are those of `Commit.write`."""
+        checked, start, stop = checked_key(key), int(start), int(stop)  # numpy integers would be stored as blobs
+        if not 0 <= start <= stop or (table in GRID_TABLES and n_rows > stop - start):
+            raise SchemaError(f"table {table}: {n_rows} rows do not fit the bar numbers {start} to {stop}, half-open.")
+        written = write_durably(
+            data,
+            root=self.root,
+            folder=folder_of(table, version, checked),
+            stem=f"{start}-{stop}",
+            file_system=self.file_system,
+        )
+        return DataFile(
+            path=written.path,
+            table=checked_table(table),
+            version=checked_version(version),
+            key=checked,
+            start=start,
+            stop=stop,
+            n_rows=n_rows,
+            n_bytes=written.n_bytes,
+            sha256=written.sha256,
+            content=content,
+        )
 
 
 class Commit:
@@ -93,34 +147,35 @@ class Commit:
         StorageFullError
             The disk is full.
         """
-        checked, start, stop = checked_key(key), int(start), int(stop)  # numpy integers would be stored as blobs
-        if not 0 <= start <= stop or (table in GRID_TABLES and frame.height > stop - start):
-            raise SchemaError(
-                f"table {table}: {frame.height} rows do not fit the bar numbers {start} to {stop}, half-open."
-            )
-        folder = folder_of(table, version, checked)
-        require_schema(self._database, table, version, frame, is_keyed=checked is not None)
-        written = write_durably(
+        self.declare(table, key, frame, version=version)
+        file = self.writer().write(
             encode(frame, codec=codec),
-            root=self._root,
-            folder=folder,
-            stem=f"{start}-{stop}",
-            file_system=self._file_system,
-        )
-        file = DataFile(
-            path=written.path,
-            table=checked_table(table),
-            version=checked_version(version),
-            key=checked,
+            table,
+            key,
             start=start,
             stop=stop,
             n_rows=frame.height,
-            n_bytes=written.n_bytes,
-            sha256=written.sha256,
+            version=version,
             content=content,
         )
         self.add(file)
         return file
+
+    def declare(
+        self, table: str, key: tuple[str, str, str, str] | None, frame: pl.DataFrame, /, *, version: str = ""
+    ) -> None:
+        """Record the columns of a table at its first write, or raise SchemaError where the frame's differ from them.
+
+        `write` does so by itself; it is for files that `writer` writes, in this process or another.
+        """
+        checked = checked_key(key)
+        require_schema(
+            self._database, checked_table(table), checked_version(version), frame, is_keyed=checked is not None
+        )
+
+    def writer(self) -> FileWriter:
+        """Return what writes files without the catalog; `add` stages them."""
+        return FileWriter(self._root, self._file_system)
 
     def add(self, file: DataFile, /) -> None:
         """Stage a file that was written before; one that is live already stays as it is."""

@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 
 from warehouse.errors import CatalogError, NotFoundError
-from warehouse.query import LAGS, define
+from warehouse.query import define
 from warehouse.snapshots import Snapshot
 
 MARKER = "warehouse_export"
@@ -21,7 +21,7 @@ def export(
     *,
     tag: Callable[[str, int], None],
     feature_sets: Sequence[str] = ("core",),
-    lags: Sequence[int] = LAGS,
+    lags: Sequence[int] = (),
 ) -> str:
     """Write views with absolute paths, and the small tables, and tag the snapshot so that its files stay.
 
@@ -33,6 +33,8 @@ def export(
         File to write; an earlier export there is replaced.
     tag : callable
         `Warehouse.tag`.
+    feature_sets, lags : sequence
+        As in `warehouse.query.connect`.
 
     Returns
     -------

@@ -1,4 +1,9 @@
-"""What no longer counts: expire superseded snapshots, then collect files that nothing refers to."""
+"""What no longer counts: retire superseded feature tables, expire superseded snapshots, collect unreferenced files.
+
+What refers to a file is a snapshot that can be read: the newest one, one that a tag, a run or a live lease names, one
+that the keep time still protects. A feature table belongs to the newest snapshot until a newer version of its set
+holds the series too; so an old version lives on in the snapshots of the runs that used it and nowhere else.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,14 +11,24 @@ from typing import NamedTuple
 from warehouse.database import Database
 from warehouse.files import TEMPORARY_SUFFIX
 from warehouse.locks import held_since_ms
+from warehouse.names import SeriesKey
+from warehouse.tables import DataFile, file_of_row
 
 
 class ExpireReport(NamedTuple):
-    """Snapshots that can no longer be read, and the files that only they referred to."""
+    """Snapshots that can no longer be read, the files that only they referred to, and the feature tables retired."""
 
     n_snapshots: int
     n_files: int
     n_bytes: int
+    n_tables: int = 0
+
+
+class FeatureTable(NamedTuple):
+    """The rows that one series has in one feature version."""
+
+    version: str
+    key: SeriesKey
 
 
 class CollectReport(NamedTuple):
@@ -22,6 +37,68 @@ class CollectReport(NamedTuple):
     n_files: int
     n_strays: int
     n_bytes: int
+
+
+def superseded_tables(database: Database, /, *, keep_s: float, now_ms: int) -> list[FeatureTable]:
+    """Return the live feature tables that were superseded `keep_s` seconds ago or earlier.
+
+    A table is superseded since a newer version of its set holds rows of the series, and since its own last change: who
+    works on with older code builds the older version, and keeps it.
+    """
+    rows = database.rows(
+        """
+        with tables as (
+            select
+                substr(version, 1, instr(version, '@v') - 1) as set_name,
+                cast(substr(version, instr(version, '@v') + 2) as integer) as number,
+                version,
+                series_id,
+                min(added_snapshot) as first_snapshot,
+                max(max(added_snapshot), coalesce(max(removed_snapshot), 0)) as last_snapshot,
+                sum(removed_snapshot is null) as n_live
+            from files
+            where table_name = 'features' and added_snapshot is not null
+            group by version, series_id
+        ),
+
+        superseded as (
+            select
+                old.version,
+                old.series_id,
+                max(old.last_snapshot, min(newer.first_snapshot)) as since_snapshot
+            from tables as old
+            inner join tables as newer
+                on old.set_name = newer.set_name and old.series_id = newer.series_id and old.number < newer.number
+            where old.n_live > 0 and newer.n_live > 0
+            group by old.version, old.series_id
+        )
+
+        select version, exchange, category, symbol, interval
+        from superseded
+        inner join series using (series_id)
+        inner join snapshots on superseded.since_snapshot = snapshots.snapshot_id
+        where committed_at_ms <= $before_ms
+        order by version, exchange, category, symbol, interval
+        """,
+        before_ms=now_ms - int(keep_s * 1000),
+    )
+    return [FeatureTable(row["version"], SeriesKey(*(row[field] for field in SeriesKey._fields))) for row in rows]
+
+
+def live_files(database: Database, table: FeatureTable, /) -> list[DataFile]:
+    """Return the files of a feature table that the newest snapshot holds."""
+    rows = database.rows(
+        """
+        select * from file_rows
+        where table_name = 'features' and version = $version
+            and added_snapshot is not null and removed_snapshot is null
+            and exchange = $exchange and category = $category and symbol = $symbol and interval = $interval
+        order by start_bar
+        """,
+        version=table.version,
+        **table.key._asdict(),
+    )
+    return [file_of_row(row) for row in rows]
 
 
 def expire(database: Database, /, *, keep_s: float, locks: Path, now_ms: int) -> ExpireReport:

@@ -29,7 +29,9 @@ def checked_version(name: str, /) -> str:
 
 def checked_set(name: str, /) -> str:
     """Return the name of a feature set, or raise InvalidNameError."""
-    return _checked("feature set", name, _SET, "lower-case letters, digits and _, such as 'core', not ..._lagged")
+    return _checked(
+        "feature set", name, _SET, "lower-case letters, digits and _, such as 'core', not ..._lagged or ..._context_N"
+    )
 
 
 def checked_tag(name: str, /) -> str:
@@ -70,7 +72,7 @@ def folder_of(table: str, version: str, key: SeriesKey | None, /) -> str:
 
 _RESERVED = {"locks"}
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_SET = re.compile(r"(?!.*_lagged$)[a-z][a-z0-9_]{0,62}")  # the views of lags end so
+_SET = re.compile(r"(?!.*_(lagged|context_[0-9dw]+)$)[a-z][a-z0-9_]{0,62}")  # views of lags and context end so
 _VERSION = re.compile(r"[a-z][a-z0-9_]{0,62}@v[1-9][0-9]{0,8}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+\-]{0,199}")
 _FOLDER = re.compile(r"[a-z][a-z0-9_]{0,31}")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from sqlite3 import Row
@@ -40,6 +40,8 @@ class Version:
         As the caller registered them.
     created_at : datetime
         UTC.
+    packages : dict of str to str
+        Versions of the packages that were at work when it was registered; empty where nobody told.
     """
 
     set_name: str
@@ -47,11 +49,17 @@ class Version:
     definition_hash: str
     definitions: list[dict[str, Any]]
     created_at: datetime
+    packages: dict[str, str]
 
     @property
     def name(self) -> str:
         """Such as `core@v3`."""
         return f"{self.set_name}@v{self.number}"
+
+    @property
+    def predecessor(self) -> str | None:
+        """The version that was the set's newest until this one; None of the first."""
+        return f"{self.set_name}@v{self.number - 1}" if self.number > 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +93,10 @@ def register_version(
     definitions: Sequence[dict[str, Any]],
     /,
     *,
+    packages: Mapping[str, str] | None = None,
     now_ms: int,
 ) -> int:
-    """Return the number of a definition hash, the next one where it is new."""
+    """Return the number of a definition hash, the next one where it is new; a number is never given twice."""
     find = "select number from feature_versions where set_name = $set_name and definition_hash = $hash"
     known = database.value(find, set_name=checked_set(set_name), hash=definition_hash)
     if known is not None:
@@ -95,14 +104,15 @@ def register_version(
     with database.transaction():
         database.run(
             """
-            insert into feature_versions (set_name, number, definition_hash, definitions, created_at_ms)
-            select $set_name, coalesce(max(number), 0) + 1, $hash, $definitions, $now_ms
+            insert into feature_versions (set_name, number, definition_hash, definitions, packages, created_at_ms)
+            select $set_name, coalesce(max(number), 0) + 1, $hash, $definitions, $packages, $now_ms
             from feature_versions where set_name = $set_name
             on conflict (set_name, definition_hash) do nothing
             """,
             set_name=set_name,
             hash=definition_hash,
             definitions=json.dumps(list(definitions)),
+            packages=json.dumps(dict(packages or {})),
             now_ms=now_ms,
         )
         return database.value(find, set_name=set_name, hash=definition_hash)
@@ -124,6 +134,7 @@ def versions(database: Database, set_name: str | None = None, /) -> list[Version
             row["definition_hash"],
             json.loads(row["definitions"]),
             time_of(row["created_at_ms"]),
+            json.loads(row["packages"]),
         )
         for row in rows
     ]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,7 +11,7 @@ from warehouse import chunks, gc, records
 from warehouse.catalog import open_catalog
 from warehouse.commits import Commit
 from warehouse.database import Database
-from warehouse.errors import ReadOnlyError
+from warehouse.errors import BusyError, ReadOnlyError
 from warehouse.files import FileSystem, local_file_system
 from warehouse.leases import Leases
 from warehouse.locks import file_lock
@@ -177,21 +177,53 @@ class Warehouse:
         path = self._locks / f"{'--'.join(parts)}.lock"
         return file_lock(path, what=" ".join(["the table", *parts]), wait_s=wait_s)
 
-    def finish_chunk(self, chunk_key: str, files: Sequence[DataFile], /, *, hashes: Mapping[str, str]) -> None:
-        """Record the files of a finished chunk under its key; see `warehouse.chunks`."""
-        chunks.finish_chunk(self.database, chunk_key, files, hashes=hashes, now_ms=self._now_ms())
+    def finish_chunk(
+        self,
+        chunk_key: str,
+        files: Sequence[DataFile],
+        /,
+        *,
+        hashes: Mapping[str, str],
+        fingerprint: str | None = None,
+    ) -> None:
+        """Record the files of a finished unit under its key; see `warehouse.chunks`."""
+        chunks.finish_chunk(
+            self.database, chunk_key, files, hashes=hashes, fingerprint=fingerprint, now_ms=self._now_ms()
+        )
+
+    def record_fingerprint(self, fingerprint: str, chunk_key: str, /) -> None:
+        """Record that inputs, as the catalog names them, give a unit that is finished already."""
+        chunks.record_fingerprint(self.database, fingerprint, chunk_key)
 
     def finished_chunk(self, chunk_key: str, /) -> list[DataFile] | None:
-        """Return the files of a finished chunk, None where they must be computed."""
+        """Return the files of a finished unit, None where they must be computed."""
         return chunks.finished_chunk(self.database, chunk_key, root=self.root)
+
+    def finished_units(
+        self, table: str, key: tuple[str, str, str, str], /, *, version: str, also_superseded: bool = False
+    ) -> list[chunks.Finished]:
+        """Return the units of a series that need not be computed again; see `warehouse.chunks`."""
+        return chunks.finished_units(
+            self.database, table, key, version, root=self.root, also_superseded=also_superseded
+        )
 
     def finished_hashes(self, chunk_key: str, /) -> dict[str, str] | None:
         """Return the hashes recorded with a chunk, None where the key is unknown."""
         return chunks.finished_hashes(self.database, chunk_key)
 
-    def register_version(self, set_name: str, definition_hash: str, definitions: Sequence[dict[str, Any]], /) -> int:
-        """Return the number of a definition hash, the next one where it is new."""
-        return records.register_version(self.database, set_name, definition_hash, definitions, now_ms=self._now_ms())
+    def register_version(
+        self,
+        set_name: str,
+        definition_hash: str,
+        definitions: Sequence[dict[str, Any]],
+        /,
+        *,
+        packages: Mapping[str, str] | None = None,
+    ) -> int:
+        """Return the number of a definition hash, the next one where it is new; a number is never given twice."""
+        return records.register_version(
+            self.database, set_name, definition_hash, definitions, packages=packages, now_ms=self._now_ms()
+        )
 
     def versions(self, set_name: str | None = None, /) -> list[Version]:
         """Return the feature versions of a set, or of all, oldest first."""
@@ -242,12 +274,31 @@ class Warehouse:
         return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
     def expire(self, keep_s: float, /) -> gc.ExpireReport:
-        """Expire snapshots superseded `keep_s` seconds ago or earlier; see `warehouse.gc`."""
-        return gc.expire(self.database, keep_s=keep_s, locks=self._locks, now_ms=self._now_ms())
+        """Expire feature tables and snapshots superseded `keep_s` seconds ago or earlier; see `warehouse.gc`."""
+        n_tables = self._retire_tables(keep_s)
+        report = gc.expire(self.database, keep_s=keep_s, locks=self._locks, now_ms=self._now_ms())
+        return report._replace(n_tables=n_tables)
 
     def collect(self, *, grace_s: float = 3600) -> gc.CollectReport:
         """Delete files unreferenced for `grace_s` seconds; see `warehouse.gc`."""
         return gc.collect(self.root, self.database, grace_s=grace_s, locks=self._locks, now_ms=self._now_ms())
+
+    def _retire_tables(self, keep_s: float) -> int:
+        """Take superseded feature tables out of the newest snapshot, but for those that a build has in hand."""
+        commit = self.begin("retire superseded feature tables")
+        n_tables = 0
+        with ExitStack() as locks:
+            for table in gc.superseded_tables(self.database, keep_s=keep_s, now_ms=self._now_ms()):
+                try:
+                    locks.enter_context(self.writing("features", table.key, wait_s=0))
+                except BusyError:
+                    continue
+                files = gc.live_files(self.database, table)
+                for file in files:
+                    commit.remove(file)
+                n_tables += bool(files)
+            commit.publish()
+        return n_tables
 
     @property
     def _locks(self) -> Path:

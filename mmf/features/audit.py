@@ -1,7 +1,7 @@
 """Audits of a feature set: no look-ahead, and declared reach equal to measured reach.
 
-An audit changes bars and looks at which rows move. It knows nothing of how a column is computed, so it holds for
-features of users as well.
+An audit changes bars or takes them away and looks at which rows move. It knows nothing of how a column is computed, so
+it holds for features of users as well.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,16 @@ from mmf.features.registry import FeatureSet
 SCALE_SHARE = 2.0**-24  # of a column's scale: half a unit in the last place of a float32
 
 # A bar stays a bar (low <= open, close <= high), and every ratio of its parts changes.
-_MUTATION = {"high": 2.3, "low": 0.9, "close": 2.0, "volume": 2.0, "turnover": 2.0}
+_UP = {"open": 1.3, "high": 2.3, "low": 0.9, "close": 2.0, "volume": 2.0, "turnover": 3.0}
+_DOWN = {"open": 0.7, "high": 1.1, "low": 0.4, "close": 0.5, "volume": 0.5, "turnover": 0.3}
 
 
 def causality(
     features: FeatureSet, bars: pl.DataFrame, /, *, interval: Interval, rows: Sequence[int] | None = None
 ) -> pl.DataFrame:
-    """Change every bar after a row, and the bar of the row, and see what moves.
+    """Change every bar after a row, take them away, change the bar of the row, and see what moves.
+
+    Taking away catches what changing does not: a look at the length, at a rank, or at whether a bar is there at all.
 
     Parameters
     ----------
@@ -34,13 +37,13 @@ def causality(
     interval : Interval
         Grid of the series.
     rows : sequence of int, optional
-        Rows t to cut at; by default three in the last half.
+        Rows t to cut at; by default three in the last half. A leak in some rows alone needs many.
 
     Returns
     -------
     pl.DataFrame
         One row a column of the set, and missing_bars and is_warm: `column`; `leak_rows` (count of rows at or before
-        some t that moved when only later bars changed); `answers` (whether the row of t moved when its own bar
+        some t that moved when only later bars changed or went); `answers` (whether the row of t moved when its own bar
         changed, for some t; bookkeeping columns need not); `is_causal`.
 
     Raises
@@ -54,8 +57,9 @@ def causality(
     leaks = np.zeros(base.width - 1, np.int64)
     answers = np.zeros(base.width - 1, bool)
     for t in rows:
-        after = _compute(features, mutated(bars, t + 1, bars.height), interval)
-        leaks += _moved(base, after)[: t + 1].sum(axis=0)
+        changed = _compute(features, mutated(bars, t + 1, bars.height), interval)
+        without = _compute(features, bars[: t + 1], interval)
+        leaks += (_moved(base[: t + 1], changed[: t + 1]) | _moved(base[: t + 1], without)).sum(axis=0)
         answers |= _moved(base, _compute(features, mutated(bars, t, t + 1), interval))[t]
     columns = base.columns[1:]
     must_answer = np.array([name in features.columns for name in columns])
@@ -70,7 +74,7 @@ def causality(
 
 
 def reach(features: FeatureSet, bars: pl.DataFrame, /, *, rows: Sequence[int] | None = None) -> pl.DataFrame:
-    """Change single bars and see how many later rows move.
+    """Change single bars, up and down, and see how many later rows move.
 
     Parameters
     ----------
@@ -84,11 +88,11 @@ def reach(features: FeatureSet, bars: pl.DataFrame, /, *, rows: Sequence[int] | 
     Returns
     -------
     pl.DataFrame
-        One row a column: `column`, `kind` (lookback or memory), `declared`, `measured` (bars), `is_kept`. A lookback
-        is measured as the distance to the last row that moved at all, and must be met exactly. A memory is measured
-        as the distance after which all rows move by less than 2^-24 of the column's root mean square, and must not
-        exceed the declared one. Both look at the numbers before they are rounded to float32, where the last bit of
-        a row may flip for any cause.
+        One row a column: `column`, `kind` (lookback or memory), `declared`, `measured` (bars), `is_kept`, `faded`. A
+        lookback is measured as the distance to the last row that moved at all, and must be met exactly. A memory is
+        measured as the distance after which a bar moved up moves all rows by less than 2^-24 of the column's root mean
+        square (`faded`, for both kinds), and must not exceed the declared one. Both look at the numbers before they are
+        rounded to float32, where the last bit of a row may flip for any cause.
 
     Raises
     ------
@@ -98,15 +102,16 @@ def reach(features: FeatureSet, bars: pl.DataFrame, /, *, rows: Sequence[int] | 
     _check_enough(features, bars)
     rows = rows or [bars.height * share // 24 for share in (2, 5, 7)]
     base = _exact_values(features, bars)
-    scale = np.sqrt(np.nanmean(base**2, axis=0))
+    scale = np.sqrt(np.nansum(base**2, axis=0) / np.maximum(1, np.isfinite(base).sum(axis=0)))
     exact = np.full(len(features.columns), -1)
     faded = np.full(len(features.columns), -1)
     for t in rows:
         after = _exact_values(features, mutated(bars, t, t + 1))
         became = np.isnan(after) != np.isnan(base)
         moved = np.abs(after - base)
-        exact = np.maximum(exact, _last((moved > 0) | became) - t)
         faded = np.maximum(faded, _last((moved >= SCALE_SHARE * scale) | became) + 1 - t)
+        below = _exact_values(features, mutated(bars, t, t + 1, downwards=True))
+        exact = np.maximum(exact, _last((moved > 0) | became | _differs(base, below)) - t)
     finite = np.array([feature.lookback is not None for feature in features.features])
     declared = np.array([feature.reach for feature in features.features])
     measured = np.where(finite, exact, faded)
@@ -117,17 +122,18 @@ def reach(features: FeatureSet, bars: pl.DataFrame, /, *, rows: Sequence[int] | 
             "declared": declared,
             "measured": measured,
             "is_kept": np.where(finite, measured == declared, measured <= declared),
+            "faded": faded,
         }
     )
 
 
-def mutated(bars: pl.DataFrame, start: int, stop: int, /) -> pl.DataFrame:
-    """Bars whose rows start..stop have other numbers: the close doubled, the range wider, the volume doubled."""
+def mutated(bars: pl.DataFrame, start: int, stop: int, /, *, downwards: bool = False) -> pl.DataFrame:
+    """Bars whose rows start..stop have other numbers: close and volume doubled, or halved, and the range wider."""
     row = pl.int_range(pl.len())
     is_changed = (row >= start) & (row < stop)
     return bars.with_columns(
         pl.when(is_changed).then(pl.col(name) * factor).otherwise(pl.col(name)).alias(name)
-        for name, factor in _MUTATION.items()
+        for name, factor in (_DOWN if downwards else _UP).items()
         if name in bars.columns
     )
 
@@ -159,6 +165,11 @@ def _exact_values(features: FeatureSet, bars: pl.DataFrame) -> np.ndarray:
     columns = compute_columns(features, bars, n_own=bars.height)
     values = np.column_stack([columns[name] for name in features.columns])
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def _differs(base: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(n, p) whether a value, or whether it is undefined, differs."""
+    return (base != other) & ~(np.isnan(base) & np.isnan(other))
 
 
 def _last(moved: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ import functools
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import numpy as np
 import polars as pl
@@ -12,12 +11,11 @@ import polars as pl
 from mmf.bars import CHUNK_BARS, Interval
 from mmf.errors import CallError, DataError
 from mmf.features import hashing
+from mmf.features.kernels.rounding import round_to_float32
 from mmf.features.record import LEAD_BARS, Computation, Feature
 from mmf.features.registry import FeatureSet
 
 MISSING_SLOTS = 213  # the longest window (200) and the longest lag (13) together
-
-_VERSIONED = ("numpy", "polars", "numba", "llvmlite")
 
 
 @dataclass(frozen=True)
@@ -71,31 +69,6 @@ def plan_chunks(
     ]
 
 
-def chunk_key(features: FeatureSet, interval: Interval, read: pl.DataFrame, /, *, n_own: int) -> str:
-    """Key under which the result of `compute_chunk` may be reused: a sha256 of all that it depends on.
-
-    Parameters
-    ----------
-    features : FeatureSet
-        What is computed.
-    interval : Interval
-        Grid of the series.
-    read : pl.DataFrame
-        The chunk's own bars and those before them: open_time and the set's inputs. Other columns stay out.
-    n_own : int
-        Count of own bars, the last rows of `read`.
-    """
-    _check_call(features, read, n_own)
-    digest = hashlib.sha256()
-    head = [features.definition_hash, _row_hash(), interval.name, *_versions(), str(n_own), str(read.height)]
-    digest.update("\n".join(head).encode())
-    for name in ("open_time", *features.inputs):
-        digest.update(f"\n{name}\n".encode())
-        for part in _canonical_bytes(read[name]):
-            digest.update(part)
-    return digest.hexdigest()
-
-
 def compute_chunk(features: FeatureSet, read: pl.DataFrame, /, *, interval: Interval, n_own: int) -> pl.DataFrame:
     """Compute the own rows of a chunk.
 
@@ -133,10 +106,22 @@ def compute_chunk(features: FeatureSet, read: pl.DataFrame, /, *, interval: Inte
     return pl.DataFrame(
         [
             read["open_time"].tail(n_own),
-            *(_nullable(name, _float32(columns[name])) for name in features.columns),
+            *(_nullable(name, columns[name]) for name in features.columns),
             pl.Series("missing_bars", _missing_bars(numbers)[read.height - n_own :], pl.Int32),
             pl.Series("is_warm", _is_warm(read.height, features.memory)[read.height - n_own :], pl.Boolean),
         ]
+    )
+
+
+def stored_schema(features: FeatureSet, /) -> pl.Schema:
+    """Columns of `compute_chunk` with their types."""
+    return pl.Schema(
+        {
+            "open_time": pl.Datetime("ms", "UTC"),
+            **dict.fromkeys(features.columns, pl.Float32()),
+            "missing_bars": pl.Int32(),
+            "is_warm": pl.Boolean(),
+        }
     )
 
 
@@ -159,9 +144,29 @@ def compute_columns(features: FeatureSet, read: pl.DataFrame, /, *, n_own: int) 
 
 def content_hashes(frame: pl.DataFrame, /) -> dict[str, str]:
     """Sha256 of each column: the null mask, and little-endian bits of its values (0 where null; text as UTF-8)."""
-    return {
-        column.name: hashlib.sha256(b"".join(_canonical_bytes(column))).hexdigest() for column in frame.iter_columns()
-    }
+    return {column.name: _content_hash(column) for column in frame.iter_columns()}
+
+
+def canonical(column: pl.Series, /) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is hashed of a column of numbers: (n,) whether null, and (n,) little-endian values, 0 where null."""
+    if column.dtype.is_temporal():  # asked first: for nothing, it would take longer than all else here
+        column = column.to_physical()
+    n_null = column.null_count()
+    if not n_null:
+        return np.zeros(len(column), bool), _little_endian(column.to_numpy())
+    if column.dtype.is_float():
+        values = column.to_numpy(writable=True)  # NaN where null
+        is_null = np.isnan(values)
+        if np.count_nonzero(is_null) == n_null:  # as in every feature: no NaN beside the nulls
+            values[is_null] = 0
+            return is_null, _little_endian(values)
+    return column.is_null().to_numpy(), _little_endian(column.fill_null(0).to_numpy())
+
+
+@functools.cache
+def row_hash() -> str:
+    """Hash of the code in this file that decides numbers."""
+    return hashing.source_hash(_evaluate, _nullable, _missing_bars, _is_warm)
 
 
 # ------------------------------------------------------------------------------------
@@ -212,17 +217,11 @@ def _writable(column: pl.Series) -> np.ndarray:
     return np.ascontiguousarray(column.cast(pl.Float64).to_numpy(writable=True))
 
 
-def _float32(values: np.ndarray) -> np.ndarray:
-    """Rounded to float32; NaN where that is not a finite number."""
-    with np.errstate(over="ignore"):
-        short = values.astype(np.float32)
-    if not np.isfinite(short).all():
-        short[~np.isfinite(short)] = np.nan
-    return short
-
-
 def _nullable(name: str, values: np.ndarray) -> pl.Series:
-    return pl.Series(name, values, nan_to_null=bool(np.isnan(values[0]) or np.isnan(values).any()))
+    """Rounded to float32; null where that is not a finite number."""
+    short = np.empty(len(values), np.float32)
+    n_undefined = round_to_float32(values, short)
+    return pl.Series(name, short, nan_to_null=n_undefined > 0)
 
 
 def _missing_bars(numbers: np.ndarray) -> np.ndarray:
@@ -242,28 +241,24 @@ def _is_warm(n_read: int, memory: int) -> np.ndarray:
     return np.arange(n_read) >= memory
 
 
-def _canonical_bytes(column: pl.Series) -> Iterator[bytes]:
-    """Null mask, then little-endian values with 0 (or no text) in place of null."""
-    column = column.to_physical()
-    is_null = np.zeros(len(column), bool)
-    if column.null_count():
-        is_null = column.is_null().to_numpy()
-        column = column.fill_null("" if column.dtype == pl.String else 0)
-    yield np.packbits(is_null).tobytes()
+def _content_hash(column: pl.Series) -> str:
+    digest = hashlib.sha256()
     if column.dtype == pl.String:
-        yield column.str.len_bytes().to_numpy().astype("<u4").tobytes()
-        yield "".join(column.to_list()).encode()
-        return
-    values = column.to_numpy()
-    yield values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+        for part in _text_bytes(column):
+            digest.update(part)
+        return digest.hexdigest()
+    is_null, values = canonical(column)
+    digest.update(np.packbits(is_null).data)
+    digest.update(values.data)
+    return digest.hexdigest()
 
 
-@functools.cache
-def _versions() -> tuple[str, ...]:
-    return tuple(f"{name}={version(name)}" for name in _VERSIONED)
+def _text_bytes(column: pl.Series) -> Iterator[bytes]:
+    yield np.packbits(column.is_null().to_numpy()).tobytes()
+    column = column.fill_null("")
+    yield column.str.len_bytes().to_numpy().astype("<u4").tobytes()
+    yield "".join(column.to_list()).encode()
 
 
-@functools.cache
-def _row_hash() -> str:
-    """Hash of the code in this file that decides numbers."""
-    return hashing.source_hash(_evaluate, _float32, _missing_bars, _is_warm)
+def _little_endian(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))

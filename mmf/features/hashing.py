@@ -7,14 +7,15 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from mmf.errors import CallError
 from mmf.features.record import Feature
+from mmf.features.source import label_of, local_imports, origin_of, syntax_of
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 
@@ -52,22 +53,23 @@ def combined_hash(hashes: Sequence[str], /) -> str:
 
 
 def source_hash(*functions: Callable[..., Any]) -> str:
-    """Hash of functions and, transitively, the functions, classes and constants of their package that they name.
+    """Hash of functions and, transitively, the functions, classes and constants that they name.
 
     Comments, layout, docstrings and type hints of arguments stay out.
 
-    Numba dispatchers count as the Python function they wrap. Things of other packages count by name: their versions
-    belong to the caller's key.
+    Numba dispatchers count as the Python function they wrap. Things of installed packages count by name and by the
+    version of the package, except for those whose versions belong to the key of a chunk. What is reached by `getattr`,
+    `globals()` or `eval` is not seen.
 
     Raises
     ------
     CallError
-        The source cannot be found (a lambda, say), or a constant has no canonical form.
+        The source cannot be found, or a constant has no canonical form.
     """
-    seen: dict[str, str] = {}
+    visit = _Visit()
     for function in functions:
-        _visit(_unwrapped(function), seen)
-    return _sha256(json.dumps(sorted(seen.items())))
+        visit.enter("", function, "")
+    return _sha256(json.dumps(sorted(visit.seen.items())))
 
 
 # ------------------------------------------------------------------------------------
@@ -82,30 +84,69 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+class _Visit:
+    """What has been met so far: name -> source or value, in `seen`."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, str] = {}
+        self.visited: list[Any] = []  # kept alive, so that no id is given twice
+
+    def enter(self, name: str, value: Any, owner: str) -> None:
+        """Enter what `name` stands for in the source of `owner`."""
+        value = _unwrapped(value)
+        if isinstance(value, functools.partial):
+            bound = _canonical([*value.args, value.keywords], f"{owner} {name}")
+            self.seen[f"partial {owner} {name}"] = json.dumps(bound)
+            self.enter(name, value.func, owner)
+        elif isinstance(value, FunctionType | type) and origin_of(value.__module__) == "":
+            self._visit(value)
+        elif isinstance(value, ModuleType):
+            self.seen[f"module {value.__name__}"] = origin_of(value.__name__)
+        elif callable(value) and hasattr(value, "__name__") and (origin := origin_of(_module_of(value))):
+            self.seen[f"name {_module_of(value)}.{getattr(value, '__qualname__', name)}"] = origin
+        else:
+            self.seen[f"constant {owner} {name}"] = json.dumps(_canonical(value, f"{owner} {name}".strip()))
+
+    def _visit(self, target: FunctionType | type) -> None:
+        if any(target is visited for visited in self.visited):
+            return
+        self.visited.append(target)
+        nodes = syntax_of(target)
+        label = self._free_label(label_of(target))
+        self.seen[label] = ""  # taken, while what it uses is visited
+        for node in nodes:
+            scope = _scope(target) | local_imports(node)
+            _drop_declaration(node, scope)
+            self.seen[label] += ast.unparse(node)
+            for name, value in _used(node, scope):
+                self.enter(name, value, label)
+
+    def _free_label(self, label: str) -> str:
+        """Two closures of one function have one name but their own constants."""
+        n = sum(known == label or known.startswith(f"{label}#") for known in self.seen)
+        return f"{label}#{n}" if n else label
+
+
 def _unwrapped(value: Any) -> Any:
-    return getattr(value, "py_func", value)
+    """Python function below a dispatcher or ufunc of Numba, or below a cache."""
+    if isinstance(value, FunctionType | type):
+        return value
+    return getattr(value, "py_func", getattr(value, "__wrapped__", value))
 
 
-def _visit(target: FunctionType | type, seen: dict[str, str]) -> None:
-    """Enter a function or class and what it uses into `seen`, as name -> source or value."""
-    label = f"{target.__module__}.{target.__qualname__}"
-    if label in seen:
+def _module_of(value: Any) -> str:
+    return getattr(value, "__module__", None) or ""
+
+
+def _drop_declaration(node: ast.AST, scope: dict[str, Any]) -> None:
+    """Take away the decorator that declares a user's feature: the record holds what it says, apart from prose."""
+    if not isinstance(node, ast.FunctionDef):
         return
-    node = _definition(target)
-    seen[label] = ast.unparse(node)
-    for name, value in _used(node, _scope(target)):
-        _enter(name, _unwrapped(value), target.__module__, seen)
-
-
-def _enter(name: str, value: Any, module: str, seen: dict[str, str]) -> None:
-    if isinstance(value, FunctionType | type) and _package(value.__module__) == _package(module):
-        _visit(value, seen)
-    elif isinstance(value, ModuleType):
-        seen[f"module {value.__name__}"] = ""
-    elif callable(value):
-        seen[f"name {getattr(value, '__module__', '')}.{getattr(value, '__qualname__', name)}"] = ""
-    else:
-        seen[f"constant {module}.{name}"] = json.dumps(_canonical(value, f"{module}.{name}"))
+    node.decorator_list = [
+        one
+        for one in node.decorator_list
+        if not any(_module_of(value) == "mmf.features.user" for _, value in _used(one, scope))
+    ]
 
 
 def _scope(target: FunctionType | type) -> dict[str, Any]:
@@ -124,7 +165,7 @@ def _used(node: ast.AST, scope: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         elif isinstance(part, ast.Attribute) and (dotted := _dotted(part)) and dotted[0] in scope:
             value = scope[dotted[0]]
             for attribute in dotted[1:]:
-                if not isinstance(value, ModuleType) or _is_foreign(value):
+                if not isinstance(value, ModuleType) or origin_of(value.__name__):
                     break
                 value = getattr(value, attribute, value)
             else:
@@ -140,51 +181,14 @@ def _dotted(node: ast.Attribute) -> list[str] | None:
     return [inner.id, *reversed(names)] if isinstance(inner, ast.Name) else None
 
 
-def _is_foreign(module: ModuleType) -> bool:
-    return "site-packages" in (getattr(module, "__file__", None) or "site-packages")
-
-
-def _package(module: str) -> str:
-    return module.partition(".")[0]
-
-
-def _definition(target: FunctionType | type) -> ast.AST:
-    """Syntax tree of a function or class, found by name and line in its module's file."""
-    path = getattr(sys.modules.get(target.__module__), "__file__", None)
-    if path is not None:
-        line = target.__code__.co_firstlineno if isinstance(target, FunctionType) else 0
-        node = _definitions(Path(path).read_text(encoding="utf-8")).get((target.__name__, line))
-        if node is not None:
-            return node
-    raise CallError(
-        f"the source of {target.__module__}.{target.__qualname__} cannot be found, so its definition cannot be "
-        "hashed. Write it as a `def` in a module file."
-    )
-
-
-@functools.lru_cache(maxsize=64)
-def _definitions(source: str) -> dict[tuple[str, int], ast.AST]:
-    """Functions by name and first line, classes by name and 0, bare of docstrings and type hints."""
-    found: dict[tuple[str, int], ast.AST] = {}
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef):
-            found[node.name, min([node.lineno, *(d.lineno for d in node.decorator_list)])] = node
-            node.returns = None
-        elif isinstance(node, ast.ClassDef):
-            found[node.name, 0] = node
-        elif isinstance(node, ast.arg):
-            node.annotation = None
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return found
-
-
 def _canonical(value: Any, where: str) -> Any:
     """JSON-able form of a constant that is the same in every process."""
     if isinstance(value, _PLAIN):
         return [type(value).__name__, repr(value)]
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return ["ndarray", value.dtype.str, list(value.shape), value.tobytes().hex()]
+    if isinstance(value, pl.Expr):
+        return ["expression", value.meta.serialize().hex()]
     if isinstance(value, tuple | list):
         return [type(value).__name__, *(_canonical(item, where) for item in value)]
     if isinstance(value, dict):
@@ -193,5 +197,5 @@ def _canonical(value: Any, where: str) -> Any:
         return ["set", *sorted(json.dumps(_canonical(item, where)) for item in value)]
     raise CallError(
         f"constant {where} is a {type(value).__name__}, which has no canonical form to hash. Use numbers, text, "
-        "tuples, dicts or arrays, or build it inside the function."
+        "tuples, dicts, arrays or expressions, or build it inside the function."
     )

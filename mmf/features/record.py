@@ -5,13 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+import numpy as np
+
 from mmf.errors import CallError
 
 LEAD_BARS = 5_120  # stored bars that a chunk reads before its first own bar
 WINDOWS = (3, 5, 8, 13, 14, 21, 34, 55, 89, 144, 200)
+TOLERANCE = 3e-7  # rounding to float32 and the last digits of two float64 sums in different order
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_LAGGED = re.compile(r".*_lag_\d+")
+_DERIVED = re.compile(r".*_(lag_\d+|ctx_(\d+|d|w))")
+_TAKEN = {
+    *("exchange", "category", "symbol", "interval", "open_time", "close_time"),
+    *("open", "high", "low", "close", "volume", "turnover", "source", "fetched_at", "revision"),
+    *("missing_bars", "is_warm", "label"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,12 +37,15 @@ class Computation:
         Bar columns that it reads.
     parameters : tuple of (str, value)
         Keyword arguments of `function`.
+    column : str, optional
+        The one column, where the function returns it bare and not in a dictionary.
     """
 
     kind: Literal["kernel", "expressions"]
-    function: Callable[..., dict[str, Any]]
+    function: Callable[..., Any]
     inputs: tuple[str, ...]
     parameters: tuple[tuple[str, Any], ...] = ()
+    column: str | None = None
 
     @classmethod
     def kernel(cls, function: Callable[..., dict[str, Any]], /, *inputs: str, **parameters: Any) -> Self:
@@ -47,8 +58,23 @@ class Computation:
         return cls("expressions", function, inputs, tuple(parameters.items()))
 
     def __call__(self, *arrays: Any) -> dict[str, Any]:
-        """Run the function with its parameters."""
-        return self.function(*arrays, **dict(self.parameters))
+        """Run the function with its parameters.
+
+        Raises
+        ------
+        CallError
+            The function returned something else than its kind says; so does asking the result for a column that is
+            not there.
+        """
+        result = self.function(*arrays, **dict(self.parameters))
+        if self.column is not None:
+            result = {self.column: result}
+        if not isinstance(result, dict):
+            raise CallError(f"{_name_of(self.function)} returned a {type(result).__name__}, expected column -> values.")
+        if arrays:
+            for name, values in result.items():
+                _check_values(values, len(arrays[0]), f"{_name_of(self.function)} returned {name}")
+        return _Columns(_name_of(self.function), result)
 
 
 @dataclass(frozen=True)
@@ -78,6 +104,8 @@ class Feature:
         column's scale. Exactly one of `lookback` and `memory` is given.
     version : int
         Raised when the meaning changes on purpose.
+    tolerance : float
+        Relative difference from the oracle that the tests allow where both are defined.
 
     Raises
     ------
@@ -95,13 +123,16 @@ class Feature:
     lookback: int | None = None
     memory: int | None = None
     version: int = 1
+    tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or _LAGGED.fullmatch(self.name):
+        if not _NAME.fullmatch(self.name) or _DERIVED.fullmatch(self.name):
             raise CallError(
                 f"feature name {self.name!r} is not usable: use lower snake case, at most 63 characters, and leave "
-                "the ending _lag_N to lags."
+                "the endings _lag_N and _ctx_N to lags and context."
             )
+        if self.name in _TAKEN:
+            raise CallError(f"feature name {self.name!r} is a column that every table has. Call the feature otherwise.")
         if (self.lookback is None) == (self.memory is None):
             raise CallError(
                 f"feature {self.name}: declare either lookback (finite) or memory (recursive), got "
@@ -122,3 +153,33 @@ class Feature:
     def reach(self) -> int:
         """Count of earlier bars that a warm row has behind it."""
         return self.lookback if self.lookback is not None else self.memory or 0
+
+
+# ------------------------------------------------------------------------------------
+
+
+class _Columns(dict[str, Any]):
+    """What a function returned; a column that is not there is named together with the function."""
+
+    def __init__(self, function: str, columns: dict[str, Any]) -> None:
+        super().__init__(columns)
+        self.function = function
+
+    def __missing__(self, name: str) -> Any:
+        raise CallError(
+            f"{self.function} returned no column {name!r}, only {', '.join(self) or 'nothing'}. Name it in what the "
+            "function returns."
+        )
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{getattr(function, '__qualname__', function)}"
+
+
+def _check_values(values: Any, n: int, what: str) -> None:
+    if not isinstance(values, np.ndarray):
+        raise CallError(f"{what} as {type(values).__name__}, expected a NumPy array with one number a bar.")
+    if values.dtype.kind not in "fiub":
+        raise CallError(f"{what} as an array of {values.dtype}, expected numbers.")
+    if values.shape != (n,):
+        raise CallError(f"{what} in shape {values.shape}, expected {(n,)}: one number a bar, NaN where undefined.")

@@ -18,6 +18,7 @@ import polars as pl
 
 from mmf import model_store
 from mmf.features.build import content_hashes
+from mmf.pipeline.refine import FOLDER, save_refined
 from mmf.pipeline.train import RunResult
 from mmf.rows import Rows
 from warehouse import Warehouse
@@ -36,7 +37,7 @@ class RunArtifacts:
     run_id : str
         Time and a random part, such as `20260102T030405-1a2b3c`; it sorts by time.
     folder : Path
-        `ARTIFACTS/runs/RUN`, with card.json, predictions.parquet and model/.
+        `ARTIFACTS/runs/RUN`, with card.json, predictions.parquet, model/ and tensor_flex/.
     predictions, card : Path
         The latest run's, `ARTIFACTS/money_machine_snapshot.{parquet,json}`.
     content : dict
@@ -75,6 +76,7 @@ def save_run(warehouse: Warehouse, result: RunResult, root: Path, /) -> RunArtif
         "definition_hash": card["definition_hash"],
     }
     model_store.save(result.trained.trader, staged / "model", extra=extra)
+    save_refined(result.refined, staged / FOLDER)
     result.judged.predictions.write_parquet(staged / "predictions.parquet")
     (staged / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     staged.rename(folder)
@@ -82,6 +84,7 @@ def save_run(warehouse: Warehouse, result: RunResult, root: Path, /) -> RunArtif
     saved = RunArtifacts(run_id, folder, root / LATEST_PREDICTIONS, root / LATEST_CARD, card)
     _replace(folder / "predictions.parquet", saved.predictions)
     _replace(folder / "card.json", saved.card)
+    save_refined(result.refined, root / FOLDER)
     return saved
 
 
@@ -105,6 +108,7 @@ def run_card(run_id: str, result: RunResult, /) -> dict[str, Any]:
         "effort": result.trained.recommendation.effort.as_dict(),
         "effort_reasons": list(result.trained.recommendation.reasons),
         "council": _council(result),
+        "tensor_flex": None if result.refined.flex is None else result.refined.flex.report(),
         "vital_signs": result.trained.trader.vital_signs(),
         "telemetry": dict(result.judged.telemetry),
         "collapsed_on": result.trained.trader.collapsed_on_,
@@ -114,6 +118,7 @@ def run_card(run_id: str, result: RunResult, /) -> dict[str, Any]:
             "training_rows": _rows_hash(prepared.training),
             "judged_rows": _rows_hash(prepared.judged),
             "selection": _hash(name.encode() for name in result.selected.columns),
+            "refined_rows": _rows_hash(result.refined.apply(prepared.training)),
             "predictions": _hash(text.encode() for text in content_hashes(result.judged.predictions).values()),
         },
         "environment": environment(),

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from mmf.bars import Interval
 from mmf.errors import CallError
 from mmf.features.lags import LAGS
 from mmf.labels import LabelConfig
@@ -18,6 +19,8 @@ class TrainConfig:
         Name of the feature set to build and read.
     lags : tuple of int
         Lags of each base column, in bars.
+    context : tuple of str
+        Longer intervals whose base columns are read beside those of the series, such as `("240",)`.
     days : int or None
         Length of the range, counted back from the newest bar; None for all.
     label : LabelConfig
@@ -28,17 +31,21 @@ class TrainConfig:
         Share of columns that each voter of the Alpha Council approves.
     max_features : int or None
         Size of the elite list; None keeps all that passed.
+    use_tensor_flex : bool
+        Whether the experts read what the refinery distils, rather than the council's columns themselves.
     seed : int
         Seed of everything random.
     """
 
     feature_set: str = "core"
     lags: tuple[int, ...] = LAGS
+    context: tuple[str, ...] = ()
     days: int | None = 730
     label: LabelConfig = field(default_factory=LabelConfig)
     test_share: float = 0.2
     top_ratio: float = 0.5
     max_features: int | None = None
+    use_tensor_flex: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -50,6 +57,8 @@ class TrainConfig:
             raise CallError(f"--days {self.days} is not a number of days. The usual range is 730.")
         if not self.lags or min(self.lags) < 1 or len(set(self.lags)) != len(self.lags):
             raise CallError(f"lags {list(self.lags)} must be distinct positive numbers of bars, such as 1 2 3 5 8 13.")
+        if len({Interval.parse(name) for name in self.context}) != len(self.context):
+            raise CallError(f"context {list(self.context)} names an interval twice. Name each once, such as 240 D.")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as JSON types."""

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from mmf.bars import DAY_MS, Series
+from mmf.bars import DAY_MS, Interval, Series
 from mmf.errors import DataError
-from mmf.features.lags import LAGS, lag_columns, lagged
+from mmf.features.context import context_columns, context_name
+from mmf.features.lags import LAGS, lag_columns, lag_name
 from mmf.labels import LabelConfig, make_labels
+from mmf.pipeline.scan import scan_features
+from mmf.pipeline.state import in_interval, stored_version
 from mmf.pipeline.tables import stored_bars
 from mmf.rows import PHYSICS_TRIO, Rows
 from warehouse import SeriesKey, Snapshot
+from warehouse.records import time_of
 
 FIRST_DEFINED = 400  # two windows of 200; with the largest lag more, 413, the first row that most columns have
 MIN_ROWS = 2_000
@@ -24,13 +28,15 @@ class Dataset:
     Attributes
     ----------
     rows : Rows
-        Base columns and lags, labels null where the horizon is not over.
+        Base columns, their lags, then the base columns in each context; labels null where the horizon is not over.
     bars : pl.DataFrame
         open_time, close and forward_return of the same rows.
     n_cold : int
         Rows among them that do not have every column's memory behind them.
     n_missing_bars : int
         Holes between the first and the last of them.
+    first_read_ms : int
+        open_time of the earliest row that their lags read.
     """
 
     series: Series
@@ -38,6 +44,7 @@ class Dataset:
     bars: pl.DataFrame
     n_cold: int
     n_missing_bars: int
+    first_read_ms: int
 
 
 def load_dataset(
@@ -49,6 +56,7 @@ def load_dataset(
     base_columns: tuple[str, ...],
     label: LabelConfig,
     lags: tuple[int, ...] = LAGS,
+    context: tuple[str, ...] = (),
     days: int | None = None,
 ) -> Dataset:
     """Read the learning rows of a series.
@@ -67,6 +75,9 @@ def load_dataset(
         What is predicted.
     lags : tuple of int
         Lags of each base column, in bars.
+    context : tuple of str
+        Longer intervals whose base columns stand beside those of the row. They have no lags here: a longer bar spans
+        several rows, so most lags of its columns would repeat them.
     days : int, optional
         Length of the range, counted back from the newest bar. All by default.
 
@@ -78,17 +89,19 @@ def load_dataset(
     """
     _require_trio(base_columns, series)
     times = _stored_times(snapshot, series, version)
-    earliest = FIRST_DEFINED + max(lags)
+    contexts = [Interval.parse(name) for name in context]
+    earliest = max([FIRST_DEFINED + max(lags), *(_first_seeing(snapshot, series, version, times, c) for c in contexts)])
     first = _first_row(times, earliest, days)
     if len(times) - first < MIN_ROWS:
         raise DataError(
             f"{series} leaves {max(0, len(times) - first)} rows after the first {earliest}, and training needs "
             f"{MIN_ROWS}. Bring in more bars (mmf ingest) or ask for more --days."
         )
-    features = _features(snapshot, series, version, base_columns, lags, first=first)
-    table = _labelled(stored_bars(snapshot, series), features, series, label)
-    columns = lag_columns(base_columns, lags)
-    is_warm = table["is_warm"] & table["is_warm_at_lag"].fill_null(value=False)
+    columns = (*lag_columns(base_columns, lags), *context_columns(base_columns, contexts))
+    warm = ("is_warm", lag_name("is_warm", max(lags)), *(context_name("is_warm", context) for context in contexts))
+    scan = scan_features(snapshot, series, version, columns=(*columns, *warm), start=time_of(int(times[first])))
+    table = _labelled(stored_bars(snapshot, series), scan.collect(), series, label)
+    is_warm = table.select(pl.all_horizontal(pl.col(warm).fill_null(value=False))).to_series()
     return Dataset(
         series=series,
         rows=Rows(
@@ -101,6 +114,7 @@ def load_dataset(
         bars=table.select("open_time", "close", "forward_return"),
         n_cold=int((~is_warm).sum()),
         n_missing_bars=_n_missing(table, series),
+        first_read_ms=int(times[first - max(lags)]),
     )
 
 
@@ -117,14 +131,16 @@ def _require_trio(base_columns: tuple[str, ...], series: Series) -> None:
 
 def _stored_times(snapshot: Snapshot, series: Series, version: str) -> np.ndarray:
     """(n,) open_time in ms of the stored feature rows."""
-    key = SeriesKey(*series.key)
-    if not snapshot.files("features", key, version=version):
-        raise DataError(
-            f"S{snapshot.id} holds no {version} of {series}. Build it with: mmf features build {series} "
-            f"--set {version.partition('@')[0]}"
-        )
-    scan = snapshot.scan("features", key, version=version)
+    scan = snapshot.scan("features", SeriesKey(*series.key), version=stored_version(snapshot, [series], version))
     return scan.select(pl.col("open_time").to_physical()).collect().to_series().to_numpy()
+
+
+def _first_seeing(snapshot: Snapshot, series: Series, version: str, times_ms: np.ndarray, context: Interval) -> int:
+    """Place of the first row that sees a longer bar with enough bars behind it for most columns."""
+    longer_ms = _stored_times(snapshot, in_interval(series, context), version)
+    if len(longer_ms) <= FIRST_DEFINED:
+        return len(times_ms)
+    return int(np.searchsorted(times_ms, longer_ms[FIRST_DEFINED] + context.ms - series.grid.ms))
 
 
 def _first_row(times_ms: np.ndarray, earliest: int, days: int | None) -> int:
@@ -132,25 +148,6 @@ def _first_row(times_ms: np.ndarray, earliest: int, days: int | None) -> int:
     if days is None:
         return earliest
     return max(earliest, int(np.searchsorted(times_ms, times_ms[-1] - days * DAY_MS, side="right")))
-
-
-def _features(
-    snapshot: Snapshot,
-    series: Series,
-    version: str,
-    base_columns: tuple[str, ...],
-    lags: tuple[int, ...],
-    *,
-    first: int,
-) -> pl.DataFrame:
-    """Rows from `first` on, with their lags.
-
-    Earlier rows are read only as far as the lags reach: a week of a long history costs a week.
-    """
-    scan = snapshot.scan("features", SeriesKey(*series.key), version=version).slice(first - max(lags))
-    with_warmth = scan.with_columns(is_warm_at_lag=pl.col("is_warm").shift(max(lags)))
-    wanted = ("open_time", *lag_columns(base_columns, lags), "is_warm", "is_warm_at_lag")
-    return lagged(with_warmth, base_columns, lags=lags).select(wanted).slice(max(lags)).collect()
 
 
 def _labelled(bars: pl.DataFrame, features: pl.DataFrame, series: Series, label: LabelConfig) -> pl.DataFrame:

@@ -1,13 +1,72 @@
 """A whole run: train on a table state that is held meanwhile, then save what came out."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from mmf.errors import CallError
+from mmf.features.registry import UserFeatures
 from mmf.pipeline.artifacts import RunArtifacts, save_run
 from mmf.pipeline.config import TrainConfig
+from mmf.pipeline.lineage import MMF_ONLY
+from mmf.pipeline.refine import FOLDER, save_refined
 from mmf.pipeline.state import TableState
-from mmf.pipeline.train import OnProgress, RunResult, train
+from mmf.pipeline.train import OnProgress, RunResult, distil, train
 from warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Primed:
+    """A refinery fitted ahead of the runs that will use it.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it lies.
+    report : dict
+        What it did; see `mmf.tensor_flex.tables.report`.
+    """
+
+    folder: Path
+    report: dict[str, Any]
+
+
+def prime_refinery(
+    warehouse: Warehouse,
+    state: TableState,
+    config: TrainConfig,
+    /,
+    *,
+    artifacts: Path,
+    user: UserFeatures = MMF_ONLY,
+    must_refine: bool = False,
+    on_stage: Callable[[object], None] = lambda _: None,
+    on_progress: OnProgress = lambda *_: None,
+) -> Primed:
+    """Fit council and refinery, and keep the refinery where a run looks for it.
+
+    Raises
+    ------
+    CallError
+        The configuration does without a refinery.
+    """
+    if not config.use_tensor_flex:
+        raise CallError("there is no refinery to train: leave out --no-tensor-flex, or --tensor-flex-train-only.")
+    with warehouse.pin(state.snapshot):
+        _, _, refined = distil(
+            warehouse,
+            state,
+            config,
+            user=user,
+            artifacts=artifacts,
+            must_refine=must_refine,
+            on_stage=on_stage,
+            on_progress=on_progress,
+        )
+    folder = artifacts / FOLDER
+    save_refined(refined, folder)
+    return Primed(folder, refined.flex.report() if refined.flex else {})
 
 
 def run(
@@ -17,6 +76,8 @@ def run(
     /,
     *,
     artifacts: Path,
+    user: UserFeatures = MMF_ONLY,
+    must_refine: bool = False,
     on_stage: Callable[[object], None] = lambda _: None,
     on_progress: OnProgress = lambda *_: None,
 ) -> tuple[RunResult, RunArtifacts]:
@@ -32,5 +93,14 @@ def run(
     """
     warehouse.begin()  # refuses a warehouse that is open for reading only
     with warehouse.pin(state.snapshot):
-        result = train(warehouse, state, config, on_stage=on_stage, on_progress=on_progress)
+        result = train(
+            warehouse,
+            state,
+            config,
+            user=user,
+            artifacts=artifacts,
+            must_refine=must_refine,
+            on_stage=on_stage,
+            on_progress=on_progress,
+        )
         return result, save_run(warehouse, result, artifacts)

@@ -1,15 +1,16 @@
 """Table states: which feature version of which series, in which snapshot."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import polars as pl
-
-from mmf.bars import Series
+from mmf.bars import Interval, Series
 from mmf.errors import CallError, DataError
-from mmf.features.registry import feature_set
-from mmf.pipeline.build import stale_chunks
 from warehouse import SeriesKey, Snapshot, Warehouse
+from warehouse.snapshots import AsOf
+from warehouse.tables import known_schema
+
+ROW_COLUMNS = ("missing_bars", "is_warm")  # what a feature table says of each row beside its features
 
 _STATE = re.compile(r"(?P<set>[a-z][a-z0-9_]*)(@v(?P<number>\d+))?(@S(?P<snapshot>\d+))?")
 
@@ -42,82 +43,87 @@ class TableState:
         return f"{self.version}@S{self.snapshot}"
 
 
-def resolve_state(warehouse: Warehouse, series: Series, text: str, /) -> TableState:
+def resolve_state(warehouse: Warehouse, series: Series, text: str, /, *, as_of: AsOf = None) -> TableState:
     """Find the table state that `core`, `core@v3` or `core@v3@S17` names.
-
-    Without a snapshot the newest one, without a number the newest version that it holds of the series.
-
-    Raises
-    ------
-    CallError
-        The text does not name a table state.
-    DataError
-        The snapshot holds no such version of the series.
-    """
-    match = _STATE.fullmatch(text)
-    if match is None:
-        raise CallError(f"{text!r} names no feature table. Write core, core@v3 or core@v3@S17.")
-    key = SeriesKey(*series.key)
-    with warehouse.pin(int(match["snapshot"]) if match["snapshot"] else None) as snapshot:
-        stored = [
-            version
-            for version in warehouse.versions(match["set"])
-            if match["number"] in {None, str(version.number)}
-            and snapshot.files("features", key, version=f"{version.set_name}@v{version.number}")
-        ]
-        if not stored:
-            raise DataError(
-                f"S{snapshot.id} holds no {text.partition('@S')[0]} of {series}. "
-                f"Build it with: mmf features build {series} --set {match['set']}"
-            )
-        newest = stored[-1]
-        return TableState(
-            series=series,
-            version=f"{newest.set_name}@v{newest.number}",
-            snapshot=snapshot.id,
-            columns=tuple(definition["name"] for definition in newest.definitions),
-            definition_hash=newest.definition_hash,
-        )
-
-
-def require_current(warehouse: Warehouse, snapshot: Snapshot, state: TableState, /, *, since_ms: int) -> None:
-    """Refuse features that are not what the bars of their own snapshot give.
 
     Parameters
     ----------
     warehouse : Warehouse
-        Knows the hashes of finished chunks.
-    snapshot : Snapshot
-        The snapshot of `state`.
-    state : TableState
-        What is to be read. Where its definitions are no longer those of the code, they cannot be computed again, and
-        the times of rows and bars are compared alone.
-    since_ms : int
-        open_time from which on rows matter.
+        Where to look.
+    series : Series
+        Whose table.
+    text : str
+        Without a number the newest version that the snapshot holds of the series; without a snapshot that of `as_of`.
+    as_of : None, int, str or datetime
+        Snapshot, or the time by which it was committed; the newest by default.
 
     Raises
     ------
+    CallError
+        The text does not name a table state, or names a snapshot beside `as_of`.
     DataError
-        Bars were appended, filled in or revised since the features were built.
+        The snapshot holds no such version of the series.
     """
-    features = feature_set(state.version.partition("@")[0])
-    since = state.series.grid.bar_number(since_ms)
-    if features.definition_hash == state.definition_hash:
-        is_stale = stale_chunks(warehouse, snapshot, state.series, features, state.version, start=since) > 0
-    else:
-        is_stale = not _times(snapshot, "features", state, since_ms).equals(_times(snapshot, "bars", state, since_ms))
-    if is_stale:
-        raise DataError(
-            f"{state} of {state.series} is older than its bars: some were added or revised since it was built. "
-            f"Bring it up to date with: mmf features build {state.series} --set {features.name}"
+    match = _parsed(text)
+    if match["snapshot"] and as_of is not None:
+        raise CallError(f"{text} names a snapshot, and --as-of {as_of} another. Give one of them.")
+    with warehouse.pin(int(match["snapshot"]) if match["snapshot"] else as_of) as snapshot:
+        name = stored_version(snapshot, [series], text.partition("@S")[0])
+        version = next(known for known in warehouse.versions(match["set"]) if known.name == name)
+        return TableState(
+            series=series,
+            version=name,
+            snapshot=snapshot.id,
+            columns=tuple(definition["name"] for definition in version.definitions),
+            definition_hash=version.definition_hash,
         )
+
+
+def stored_version(snapshot: Snapshot, series: Sequence[Series], text: str, /) -> str:
+    """Find the newest version that `core` or `core@v3` names and that a snapshot holds of every series.
+
+    Raises
+    ------
+    CallError
+        The text names no version.
+    DataError
+        The snapshot holds no such version; the message names a series that lacks it and the command that builds it.
+    """
+    match = _parsed(text)
+    number = match["number"]
+    named = [
+        version
+        for version in snapshot.versions("features")
+        if version.partition("@v")[0] == match["set"] and number in {None, version.partition("@v")[2]}
+    ]
+    lacking = series[0]
+    for version in reversed(named):
+        held = set(snapshot.keys("features", version=version))
+        absent = [one for one in series if SeriesKey(*one.key) not in held]
+        if not absent:
+            return version
+        lacking = absent[0]
+    raise DataError(
+        f"S{snapshot.id} holds no {text} of {lacking}. Build it with: mmf features build {lacking} --set {match['set']}"
+    )
+
+
+def feature_columns(snapshot: Snapshot, version: str, /) -> tuple[str, ...]:
+    """Names of the features of a version, in the order in which they are stored."""
+    schema = known_schema(snapshot.database, "features", version) or {}
+    return tuple(name for name in schema if name not in {"open_time", *ROW_COLUMNS})
+
+
+def in_interval(series: Series, interval: Interval, /) -> Series:
+    """Return the series of the same symbol in another interval."""
+    return replace(series, interval=interval.name)
 
 
 # ------------------------------------------------------------------------------------
 
 
-def _times(snapshot: Snapshot, table: str, state: TableState, since_ms: int) -> pl.Series:
-    version = state.version if table == "features" else ""
-    scan = snapshot.scan(table, SeriesKey(*state.series.key), version=version)
-    times = scan.select("open_time").collect()["open_time"]
-    return times.filter(times.to_physical() >= since_ms)
+def _parsed(text: str) -> re.Match[str]:
+    match = _STATE.fullmatch(text)
+    if match is None:
+        raise CallError(f"{text!r} names no feature table. Write core, core@v3 or core@v3@S17.")
+    return match

@@ -30,14 +30,26 @@ def stored_bars(
     DataError
         The snapshot holds no bar of the series.
     """
-    key = SeriesKey(*series.key)
-    if not snapshot.files("bars", key):
+    bar_files(snapshot, series)
+    return snapshot.scan("bars", SeriesKey(*series.key), start=start, stop=stop).select(*STORED_SCHEMA).collect()
+
+
+def bar_files(snapshot: Snapshot, series: Series, /) -> list[DataFile]:
+    """Return the files of a series' bars, sorted by start.
+
+    Raises
+    ------
+    DataError
+        The snapshot holds no bar of the series.
+    """
+    files = snapshot.files("bars", SeriesKey(*series.key))
+    if not files:
         raise DataError(
             f"the warehouse holds no bars of {series} in S{snapshot.id}. Bring them in with: mmf ingest files PATH "
             f"--exchange {series.exchange} --category {series.category} --symbol {series.symbol} "
             f"--interval {series.interval}   (or: mmf ingest simulated)"
         )
-    return snapshot.scan("bars", key, start=start, stop=stop).select(*STORED_SCHEMA).collect()
+    return files
 
 
 def compact_bars(warehouse: Warehouse, series: Series, /) -> int | None:

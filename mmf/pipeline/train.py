@@ -1,7 +1,8 @@
-"""One run: rows of a table state, council, experts under the gate, honest scores."""
+"""One run: rows of a table state, council, refinery, experts under the gate, honest scores."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,11 +11,15 @@ from mmf.alpha_council import AlphaCouncil
 from mmf.evaluation.baselines import BASELINES
 from mmf.evaluation.scores import Scores, choose_threshold, evaluate
 from mmf.experts.registry import build_experts
+from mmf.features.registry import UserFeatures
 from mmf.gate import GatingNetwork
 from mmf.impute import MedianImputer
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.dataset import Dataset, load_dataset
-from mmf.pipeline.state import TableState, require_current
+from mmf.pipeline.freshness import require_current
+from mmf.pipeline.lineage import MMF_ONLY
+from mmf.pipeline.refine import Refined, refine
+from mmf.pipeline.state import TableState
 from mmf.rows import Rows, TrainingRows
 from mmf.scheduler import Recommendation, market_state, recommend
 from mmf.splits import chronological_split
@@ -60,7 +65,7 @@ class Selected:
 
 @dataclass(frozen=True)
 class Trained:
-    """Stage 3: the scheduler's advice and the fitted mixture.
+    """Stage 4: the scheduler's advice and the fitted mixture.
 
     Attributes
     ----------
@@ -76,7 +81,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Judged:
-    """Stage 4: what the model says about rows that no fit has seen, and how that compares with their labels.
+    """Stage 5: what the model says about rows that no fit has seen, and how that compares with their labels.
 
     Attributes
     ----------
@@ -101,6 +106,7 @@ class RunResult:
     config: TrainConfig
     prepared: Prepared
     selected: Selected
+    refined: Refined
     trained: Trained
     judged: Judged
 
@@ -111,6 +117,9 @@ def train(
     config: TrainConfig,
     /,
     *,
+    user: UserFeatures = MMF_ONLY,
+    artifacts: Path | None = None,
+    must_refine: bool = False,
     on_stage: Callable[[object], None] = lambda _: None,
     on_progress: OnProgress = lambda *_: None,
 ) -> RunResult:
@@ -124,8 +133,14 @@ def train(
         Series, feature version and snapshot to read.
     config : TrainConfig
         What to do.
+    user : UserFeatures
+        Features and sets beyond those of MMF.
+    artifacts : Path, optional
+        Where the refinery of the latest run lies.
+    must_refine : bool
+        Fit the refinery anew even where that one fits.
     on_stage : callable
-        Receives `Prepared`, `Selected`, `Trained` and `Judged` as each is reached.
+        Receives `Prepared`, `Selected`, `Refined`, `Recommendation`, `Trained` and `Judged` as each is reached.
     on_progress : callable(step, share)
         Receives the share done of a long step.
 
@@ -134,21 +149,52 @@ def train(
     DataError
         The physics trio is absent, too few rows are left, or a class is missing among the training rows.
     """
-    prepared = prepare(warehouse, state, config)
+    prepared, selected, refined = distil(
+        warehouse,
+        state,
+        config,
+        user=user,
+        artifacts=artifacts,
+        must_refine=must_refine,
+        on_stage=on_stage,
+        on_progress=on_progress,
+    )
+    recommendation = recommend(market_state(prepared.training))
+    on_stage(recommendation)
+    trained = fit(prepared.training, refined, config, recommendation, on_progress=on_progress)
+    on_stage(trained)
+    judged = judge(prepared, refined, trained, config)
+    on_stage(judged)
+    return RunResult(config, prepared, selected, refined, trained, judged)
+
+
+def distil(
+    warehouse: Warehouse,
+    state: TableState,
+    config: TrainConfig,
+    /,
+    *,
+    user: UserFeatures = MMF_ONLY,
+    artifacts: Path | None = None,
+    must_refine: bool = False,
+    on_stage: Callable[[object], None] = lambda _: None,
+    on_progress: OnProgress = lambda *_: None,
+) -> tuple[Prepared, Selected, Refined]:
+    """Do the first three stages of `train`: rows, council, refinery."""
+    prepared = prepare(warehouse, state, config, user=user)
     on_stage(prepared)
     on_progress("alpha council", 0.0)
     selected = select(prepared.training, config)
     on_stage(selected)
-    recommendation = recommend(market_state(prepared.training))
-    on_stage(recommendation)
-    trained = fit(prepared.training, selected, config, recommendation, on_progress=on_progress)
-    on_stage(trained)
-    judged = judge(prepared, selected, trained, config)
-    on_stage(judged)
-    return RunResult(config, prepared, selected, trained, judged)
+    on_progress("tensor-flex", 0.0)
+    refined = refine(prepared.training, selected.columns, state, config, artifacts=artifacts, must_fit=must_refine)
+    on_stage(refined)
+    return prepared, selected, refined
 
 
-def prepare(warehouse: Warehouse, state: TableState, config: TrainConfig, /) -> Prepared:
+def prepare(
+    warehouse: Warehouse, state: TableState, config: TrainConfig, /, *, user: UserFeatures = MMF_ONLY
+) -> Prepared:
     """Read the rows and cut them in time, purged by the label's horizon.
 
     Raises
@@ -164,9 +210,10 @@ def prepare(warehouse: Warehouse, state: TableState, config: TrainConfig, /) -> 
             base_columns=state.columns,
             label=config.label,
             lags=config.lags,
+            context=config.context,
             days=config.days,
         )
-        require_current(warehouse, snapshot, state, since_ms=int(dataset.rows.open_time_ms[0]))
+        require_current(warehouse, snapshot, state, since_ms=dataset.first_read_ms, context=config.context, user=user)
     rows, split = dataset.rows, chronological_split(dataset.rows, test_share=config.test_share)
     is_judged = rows.open_time_ms >= split.test_start_ms
     n_purged = int((~is_judged & ~np.isnan(rows.label)).sum()) - len(split.train)
@@ -183,7 +230,7 @@ def select(training: TrainingRows, config: TrainConfig, /) -> Selected:
 
 def fit(
     training: TrainingRows,
-    selected: Selected,
+    refined: Refined,
     config: TrainConfig,
     recommendation: Recommendation,
     /,
@@ -192,16 +239,16 @@ def fit(
 ) -> Trained:
     """Fit the mixture with the effort recommended, on training rows only."""
     trader = MoneyMachineTrader(experts=build_experts(), gate=GatingNetwork(), seed=config.seed)
-    trader.fit(training.select(selected.columns), effort=recommendation.effort, progress=on_progress)
+    trader.fit(refined.apply(training), effort=recommendation.effort, progress=on_progress)
     label = trader.oof_["label"].to_numpy()
     columns = {"mixture": "probability"} | {name: f"{name}_probability" for name in trader.experts_}
     thresholds = {name: choose_threshold(trader.oof_[column].to_numpy(), label) for name, column in columns.items()}
     return Trained(recommendation, trader, thresholds)
 
 
-def judge(prepared: Prepared, selected: Selected, trained: Trained, config: TrainConfig, /) -> Judged:
+def judge(prepared: Prepared, refined: Refined, trained: Trained, config: TrainConfig, /) -> Judged:
     """Score the mixture, each expert and the baselines on the judged rows."""
-    rows, trader = prepared.judged.select(selected.columns), trained.trader
+    rows, trader = refined.apply(prepared.judged), trained.trader
     opinions = trader.predict(rows)
     probabilities = {"mixture": opinions["probability"]} | {
         name: opinions[f"{name}_probability"] for name in trader.experts_

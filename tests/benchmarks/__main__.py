@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.backfill import measure_backfill
+from tests.benchmarks.features import print_features
 from tests.benchmarks.processes import Cost, middle, run
 
 N_RUNS = 3
@@ -93,6 +94,9 @@ def main(names: Sequence[str]) -> None:
             )
     console = Console(width=150)
     console.print(table)
+    if not names or any(name in "feature tables" for name in names):
+        with tempfile.TemporaryDirectory() as folder:
+            print_features(console, prepare(Path(folder))["bars"] / ONE_MINUTE_FILE, Path(folder))
     if not names or any(name in "backfill" for name in names):
         with tempfile.TemporaryDirectory() as folder:
             done = measure_backfill(MMF, Path(folder))

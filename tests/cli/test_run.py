@@ -9,16 +9,17 @@ from tests.cli.runner import Run
 SECTIONS = (
     "[1] DATA",
     "[2] FEATURES AND COUNCIL",
-    "[3] MIXED MODE TRAINING (Mixture-of-Experts)",
+    "[3] TENSOR-FLEX",
+    "[4] MIXED MODE TRAINING (Mixture-of-Experts)",
     "Meta-Controller recommends: {'n_estimators':",
-    "[4] SYSTEM VITAL SIGNS",
+    "[5] SYSTEM VITAL SIGNS",
     "Gating Network Params",
     "Trend Expert Nodes",
     "Range Memory Units",
     "Stress Coefficients",
     "TOTAL AI PARAMETERS",
     "[MoE] Gating Shares",
-    "[5] OUT-OF-SAMPLE SCORES",
+    "[6] OUT-OF-SAMPLE SCORES",
     "volatility only",
 )
 DEMO = ("demo", "--days", "110")

@@ -61,7 +61,7 @@ def test_a_column_that_ignores_its_own_bar_is_seen():
 def test_a_lookback_must_be_exact(lookback: int, is_kept: bool):
     found = reach(suspect(Computation.expressions(of_five, "close"), lookback=lookback), BARS)
 
-    assert found.row(0) == ("suspect", "lookback", lookback, 4, is_kept)
+    assert found.row(0) == ("suspect", "lookback", lookback, 4, is_kept, 5)
 
 
 @pytest.mark.parametrize(("memory", "is_kept"), [(40, False), (100, True)])
@@ -78,13 +78,25 @@ def test_too_few_bars_are_refused():
         reach(suspect(Computation.expressions(of_five, "close"), lookback=4), BARS[:35])
 
 
-def test_a_mutated_bar_is_still_a_bar():
-    bars = mutated(BARS, 10, 12)
-    changed = bars.select(pl.col("close") != BARS["close"]).to_series()
+@pytest.mark.parametrize("downwards", [False, True])
+def test_a_mutated_bar_is_still_a_bar(downwards: bool):
+    bars = mutated(BARS, 10, 12, downwards=downwards)
 
-    assert np.flatnonzero(changed).tolist() == [10, 11]
+    for name in ("open", "high", "low", "close", "volume", "turnover"):
+        assert np.flatnonzero(bars[name] != BARS[name]).tolist() == [10, 11], name
     assert bars.select((pl.col("low") <= pl.min_horizontal("open", "close")).all()).item()
     assert bars.select((pl.col("high") >= pl.max_horizontal("open", "close")).all()).item()
+    assert ((bars["close"] > BARS["close"]) == (not downwards))[10:12].all()
+
+
+def rises() -> dict[str, pl.Expr]:
+    return {"suspect": (pl.col("close") > 1.7 * pl.col("close").shift(7)).cast(pl.Float64) + pl.col("open") * 0}
+
+
+def test_a_bar_that_matters_only_when_it_moves_down_is_seen():
+    found = reach(suspect(Computation.expressions(rises, "close", "open"), lookback=7), BARS)
+
+    assert found.row(0)[2:4] == (7, 7)
 
 
 @pytest.fixture(scope="module", params=["walk", "binance_spot_BTCUSDT_1m"])

@@ -49,3 +49,14 @@ def test_only_the_columns_asked_for_are_read(tmp_path):
 
     assert "PROJECT 1/3 COLUMNS" in plan
     assert "lag_13" not in plan
+
+
+def test_lags_of_several_series_in_one_frame_never_read_across_them():
+    frame = pl.DataFrame(
+        {"symbol": ["B", "A", "B", "A", "A"], "open_time": [2, 1, 1, 3, 2], "a": [20.0, 1.0, 10.0, 3.0, 2.0]}
+    )
+
+    got = lagged(frame, ["a"], lags=[1, 2], by=["symbol"]).collect()
+
+    assert got["a_lag_1"].to_list() == [10.0, None, None, 2.0, 1.0]
+    assert got["a_lag_2"].to_list() == [None, None, None, 1.0, None]

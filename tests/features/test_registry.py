@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from mmf.errors import CallError
+from mmf.features.lags import lag_columns
 from mmf.features.record import LEAD_BARS, WINDOWS, Computation, Feature
 from mmf.features.registry import FeatureSet, feature_set
 
@@ -26,22 +27,67 @@ def feature(**changes) -> Feature:
     return Feature(**fields | changes)
 
 
-def test_core_holds_the_columns_of_its_families():
+def windowed(*stems: str, windows: tuple[int, ...] = WINDOWS) -> list[str]:
+    return [f"{stem}_{w}" for stem in stems for w in windows]
+
+
+CANONICAL = [
+    *("log_return", "log_range", "body_shadow_ratio", "upper_shadow_ratio", "lower_shadow_ratio"),
+    *windowed("volatility", windows=(20, 100, 200)),
+    *windowed("atr", "natr", "bb_percent_b", "bb_bandwidth"),
+    *windowed("rsi", "roc", "willr", "cci"),
+    *windowed("mfi", windows=(3, 5, 8, 13, 14, 21, 34)),
+    *("macd", "macd_signal", "macd_hist"),
+    *windowed("adx", "plus_di", "minus_di", "sma_dist", "ema_dist"),
+    *windowed("slope", windows=(20, 24, 50, 100)),
+    *("cmf_20", "obv_20", "obv_100", "obv_200"),
+    *windowed("rolling_mean", "rolling_std", "skew", "kurtosis", "zscore", windows=(20, 24, 50, 100)),
+    *windowed("hurst", "entropy", "fdi", windows=(100, 200)),
+]
+
+
+def test_core_holds_195_columns_in_canonical_order():
     core = feature_set("core")
-    per_window = ("atr", "natr", "bb_percent_b", "bb_bandwidth", "rsi", "roc", "sma_dist", "ema_dist")
 
-    expected = {"log_return", "log_range", "body_shadow_ratio", "upper_shadow_ratio", "lower_shadow_ratio"}
-    expected |= {f"volatility_{w}" for w in (20, 100, 200)}
-    expected |= {f"{stem}_{w}" for stem in per_window for w in WINDOWS}
-    expected |= {f"{stem}_{w}" for stem in ("hurst", "entropy", "fdi") for w in (100, 200)}
-    assert set(core.columns) == expected
-    assert len(core.columns) == len(expected) == len(core.features)
+    assert len(CANONICAL) == len(set(CANONICAL)) == 195
+    assert list(core.columns) == CANONICAL
+    assert len(lag_columns(core.columns)) == 1_365
 
 
-def test_core_reads_prices_and_remembers_less_than_a_chunk_leads():
+@pytest.mark.parametrize(
+    ("family", "n_columns"),
+    [
+        ("price", 5),
+        ("volatility", 47),
+        ("momentum", 54),
+        ("trend", 59),
+        ("volume", 4),
+        ("statistics", 20),
+        ("chaos", 6),
+    ],
+)
+def test_families_have_their_size_and_stand_together(family: str, n_columns: int):
+    places = [place for place, feature in enumerate(feature_set("core").features) if feature.family == family]
+
+    assert len(places) == n_columns
+    assert places == list(range(places[0], places[0] + n_columns))
+
+
+def test_the_stationary_set_is_core_without_what_drifts():
+    core, stationary = feature_set("core").columns, feature_set("core_stationary").columns
+    drifting = {"atr", "macd", "macd_signal", "macd_hist", "slope", "rolling_mean", "rolling_std", "obv"}
+
+    assert {name for name in core if name not in stationary} == {
+        name for name in core if name in drifting or name.rpartition("_")[0] in drifting
+    }
+    kept = [name for name in stationary if name in core]
+    assert kept == [name for name in core if name in stationary]
+
+
+def test_core_reads_bars_and_remembers_less_than_a_chunk_leads():
     core = feature_set("core")
 
-    assert core.inputs == ("open", "high", "low", "close")
+    assert core.inputs == ("open", "high", "low", "close", "volume")
     assert 200 < core.memory <= LEAD_BARS
     assert core.memory == max(f.reach for f in core.features)
 
@@ -60,7 +106,7 @@ def test_definitions_are_plain_records():
 
 
 def test_an_unknown_set_is_refused_with_those_that_exist():
-    with pytest.raises(CallError, match=r"'croe' does not exist. There are: core"):
+    with pytest.raises(CallError, match=r"'croe' does not exist. There are: core, core_stationary"):
         feature_set("croe")
 
 
@@ -74,6 +120,10 @@ def test_an_unknown_set_is_refused_with_those_that_exist():
         ({"memory": 3}, "declare either lookback"),
         ({"name": "Double"}, "is not usable"),
         ({"name": "a_lag_3"}, "is not usable"),
+        ({"name": "a_ctx_240"}, "is not usable"),
+        ({"name": "a_ctx_d"}, "is not usable"),
+        ({"name": "close"}, "is a column that every table has"),
+        ({"name": "is_warm"}, "is a column that every table has"),
     ],
 )
 def test_a_record_that_contradicts_itself_is_refused(changes: dict, message: str):

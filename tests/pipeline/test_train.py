@@ -63,7 +63,12 @@ def test_nothing_that_is_fitted_reads_the_judged_rows(trained: RunResult, tmp_pa
     assert theirs.oof_.equals(ours.oof_)
     assert theirs.calibration_ == ours.calibration_
     assert theirs.imputer_.median_.tobytes() == ours.imputer_.median_.tobytes()
-    rows = trained.prepared.judged.select(trained.selected.columns)
+    assert other.refined.flex is not None
+    assert trained.refined.flex is not None
+    assert other.refined.flex.report() == trained.refined.flex.report()
+    judged = trained.prepared.judged
+    assert other.refined.apply(judged).x.tobytes() == trained.refined.apply(judged).x.tobytes()
+    rows = trained.refined.apply(judged)
     assert theirs.predict(rows).equals(ours.predict(rows))
     assert not other.judged.predictions.equals(trained.judged.predictions)  # or nothing was mutated
 

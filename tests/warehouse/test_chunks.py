@@ -1,4 +1,4 @@
-from tests.warehouse.frames import KEY, Clock, closes, features, publish_bars
+from tests.warehouse.frames import KEY, OTHER, Clock, closes, features, publish_bars
 from warehouse import DataFile, Warehouse
 
 
@@ -91,3 +91,55 @@ def test_unpublished_chunks_of_a_working_writer_stay(warehouse: Warehouse, clock
         warehouse.collect(grace_s=0)
         assert warehouse.finished_chunk("k") == [file]
     assert warehouse.expire(0).n_files == 1
+
+
+def test_units_are_found_by_fingerprint_as_long_as_their_file_can_be_published(warehouse: Warehouse) -> None:
+    whole, other = _written(warehouse, 0, 4), _written(warehouse, 4, 8)
+    warehouse.finish_chunk("k", [whole], hashes={}, fingerprint="as built")
+    warehouse.record_fingerprint("rewritten", "k")
+    warehouse.finish_chunk("no inputs known", [other], hashes={})
+    found = warehouse.finished_units("features", KEY, version="core@v1")
+    assert [(one.chunk_key, one.fingerprint, one.file) for one in found] == [
+        ("k", "as built", whole),
+        ("k", "rewritten", whole),
+        ("no inputs known", None, other),
+    ]
+    assert warehouse.finished_units("features", OTHER, version="core@v1") == []
+    (warehouse.root / whole.path).unlink()
+    assert [one.file for one in warehouse.finished_units("features", KEY, version="core@v1")] == [other]
+
+
+def test_superseded_units_are_returned_when_asked_for(warehouse: Warehouse) -> None:
+    old, new = _written(warehouse, 0, 4), _written(warehouse, 0, 4)
+    for key, file in (("old", old), ("new", new)):
+        warehouse.finish_chunk(key, [file], hashes={}, fingerprint=f"of {key}")
+    for added, removed in ((old, None), (new, old)):
+        commit = warehouse.begin()
+        commit.add(added)
+        if removed is not None:
+            commit.remove(removed)
+        commit.publish()
+    current, all_of_them = (
+        warehouse.finished_units("features", KEY, version="core@v1", also_superseded=asked) for asked in (False, True)
+    )
+    assert [one.chunk_key for one in current] == ["new"]
+    assert {one.chunk_key for one in all_of_them} == {"old", "new"}
+
+
+def test_a_unit_recorded_again_forgets_its_inputs(warehouse: Warehouse) -> None:
+    warehouse.finish_chunk("k", [_written(warehouse, 0, 4)], hashes={}, fingerprint="before")
+    warehouse.finish_chunk("k", [_written(warehouse, 0, 4)], hashes={}, fingerprint="after")
+    found = warehouse.finished_units("features", KEY, version="core@v1")
+    assert [one.fingerprint for one in found] == ["after"]
+
+
+def test_a_chunk_of_several_files_is_no_unit(warehouse: Warehouse) -> None:
+    warehouse.finish_chunk("k", [_written(warehouse, 0, 4), _written(warehouse, 4, 8)], hashes={})
+    assert warehouse.finished_units("features", KEY, version="core@v1") == []
+
+
+def test_fingerprints_go_with_their_files(warehouse: Warehouse) -> None:
+    warehouse.finish_chunk("k", [_written(warehouse, 0, 4)], hashes={}, fingerprint="f")
+    warehouse.expire(0)
+    warehouse.collect(grace_s=0)
+    assert warehouse.database.value("select count(*) from unit_inputs") == 0

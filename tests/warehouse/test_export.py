@@ -11,7 +11,7 @@ from warehouse.export import export
 
 def _export(warehouse: Warehouse, path: Path) -> str:
     with warehouse.pin() as snapshot:
-        return export(snapshot, path, tag=warehouse.tag)
+        return export(snapshot, path, tag=warehouse.tag, lags=(1,))
 
 
 def _ask(path: Path, query: str) -> list[tuple[object, ...]]:

@@ -1,10 +1,11 @@
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.warehouse.frames import KEY, Clock, bars, closes, publish_bars, stored_files
-from warehouse import Warehouse
+from tests.warehouse.frames import KEY, OTHER, Clock, bars, closes, features, publish_bars, stored_files
+from warehouse import DataFile, SeriesKey, Warehouse
 from warehouse.errors import NotFoundError
 
 
@@ -32,7 +33,7 @@ def test_what_nothing_pins_expires_and_is_collected(warehouse: Warehouse, clock:
     assert len(stored_files(warehouse.root)) == 1
     with warehouse.pin() as snapshot:
         assert closes(snapshot) == [3.0, 3.0]
-    assert warehouse.expire(0) == (0, 0, 0)
+    assert warehouse.expire(0) == (0, 0, 0, 0)
     assert warehouse.collect(grace_s=0) == (0, 0, 0)
 
 
@@ -151,3 +152,129 @@ def test_disk_bytes_counts_files(warehouse: Warehouse, clock: Clock) -> None:
     assert warehouse.disk_bytes("bars") == n_bytes
     assert warehouse.disk_bytes() > n_bytes
     assert warehouse.disk_bytes("features") == 0
+
+
+@pytest.fixture
+def two_versions(warehouse: Warehouse, clock: Clock) -> Warehouse:
+    """S1 and S2 hold core@v1 of two series; S3, ten seconds later, core@v2 of the first."""
+    for version, key in (("core@v1", KEY), ("core@v1", OTHER), ("core@v2", KEY)):
+        clock.advance(10)
+        file = publish_features(warehouse, 0, 4, version=version, key=key)
+        unit = f"{version} {':'.join(key)}"
+        warehouse.finish_chunk(unit, [file], hashes={}, fingerprint=f"inputs of {unit}")
+    return warehouse
+
+
+def publish_features(warehouse: Warehouse, start: int, stop: int, *, version: str, key: SeriesKey = KEY) -> DataFile:
+    commit = warehouse.begin(version)
+    file = commit.write("features", key, features(range(start, stop)), start=start, stop=stop, version=version)
+    commit.publish()
+    return file
+
+
+def held(warehouse: Warehouse) -> set[tuple[str, str]]:
+    """Feature tables of the newest snapshot."""
+    with warehouse.pin() as snapshot:
+        return {
+            (version, key.symbol)
+            for version in snapshot.versions("features")
+            for key in snapshot.keys("features", version=version)
+        }
+
+
+ALL = {("core@v1", "BTCUSDT"), ("core@v1", "ETHUSDT"), ("core@v2", "BTCUSDT")}
+NEWEST = ALL - {("core@v1", "BTCUSDT")}
+
+
+def test_an_old_version_of_a_series_leaves_once_a_newer_one_has_held_it_for_the_keep_time(
+    two_versions: Warehouse, clock: Clock
+) -> None:
+    clock.advance(99)
+    assert two_versions.expire(100).n_tables == 0
+    assert held(two_versions) == ALL
+    clock.advance(1)
+    assert two_versions.expire(100).n_tables == 1
+    assert held(two_versions) == NEWEST
+    assert two_versions.expire(100).n_tables == 0
+
+
+def test_its_files_and_chunk_keys_go_together_and_no_others(two_versions: Warehouse) -> None:
+    assert two_versions.expire(0).n_files == 1  # the snapshots that held it are superseded in the same moment
+    assert {row["chunk_key"] for row in two_versions.database.rows("select chunk_key from chunks")} == {
+        "core@v1 bybit:linear:BTCUSDT:60",
+        "core@v1 binance:um:ETHUSDT:D",
+        "core@v2 bybit:linear:BTCUSDT:60",
+    }
+    assert two_versions.collect(grace_s=0).n_files == 1
+    assert {row["chunk_key"] for row in two_versions.database.rows("select chunk_key from chunks")} == {
+        "core@v1 binance:um:ETHUSDT:D",
+        "core@v2 bybit:linear:BTCUSDT:60",
+    }
+    for table in ("chunk_files", "unit_inputs"):
+        assert two_versions.database.value(f"select count(*) from {table}") == 2
+    assert two_versions.collect(grace_s=0) == (0, 0, 0)  # neither a stray nor a row without its file is left
+    assert held(two_versions) == NEWEST
+
+
+@pytest.mark.parametrize("pin", ["run", "tag", "lease"])
+def test_an_old_version_stays_in_the_snapshot_that_something_names(
+    two_versions: Warehouse, clock: Clock, pin: str
+) -> None:
+    with ExitStack() as stack:
+        match pin:
+            case "run":
+                two_versions.save_run("r", kind="run", status="done", table_state="core@v1@S2", config={}, card={})
+            case "tag":
+                two_versions.tag("paper", 2)
+            case "lease":
+                stack.enter_context(two_versions.pin(2))
+        for _ in range(3):
+            clock.advance(1)
+            two_versions.expire(0)
+            two_versions.collect(grace_s=0)
+        assert held(two_versions) == NEWEST
+        with two_versions.pin(2) as snapshot:
+            assert snapshot.scan("features", KEY, version="core@v1").collect().height == 4
+
+
+def test_a_version_that_is_still_built_stays(two_versions: Warehouse, clock: Clock) -> None:
+    """Older code at work goes on with its own version."""
+    clock.advance(1000)
+    publish_features(two_versions, 4, 8, version="core@v1")
+    clock.advance(99)
+    assert two_versions.expire(100).n_tables == 0
+    clock.advance(1)
+    assert two_versions.expire(100).n_tables == 1
+
+
+def test_a_table_that_a_build_has_in_hand_stays(two_versions: Warehouse, clock: Clock) -> None:
+    with two_versions.writing("features", KEY):
+        assert two_versions.expire(0).n_tables == 0
+        assert held(two_versions) == ALL
+    assert two_versions.expire(0).n_tables == 1
+
+
+def test_versions_are_ordered_by_number_and_of_one_set(warehouse: Warehouse) -> None:
+    for version in ("core@v9", "core@v10", "core_own@v11"):
+        publish_features(warehouse, 0, 4, version=version)
+    assert warehouse.expire(0).n_tables == 1
+    assert held(warehouse) == {("core@v10", "BTCUSDT"), ("core_own@v11", "BTCUSDT")}
+
+
+def test_a_newer_version_that_has_lost_its_rows_supersedes_nothing(two_versions: Warehouse) -> None:
+    commit = two_versions.begin()
+    with two_versions.pin() as snapshot:
+        for file in snapshot.files("features", version="core@v2"):
+            commit.remove(file)
+    commit.publish()
+    assert two_versions.expire(0).n_tables == 0
+
+
+def test_the_definitions_of_an_expired_version_stay(two_versions: Warehouse, clock: Clock) -> None:
+    assert [two_versions.register_version("core", hash_, [{"name": "f_0"}]) for hash_ in ("a", "b")] == [1, 2]
+    two_versions.expire(0)
+    clock.advance(1)
+    two_versions.expire(0)
+    two_versions.collect(grace_s=0)
+    assert [version.definitions for version in two_versions.versions()] == [[{"name": "f_0"}]] * 2
+    assert two_versions.register_version("core", "c", []) == 3

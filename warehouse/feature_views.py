@@ -1,0 +1,143 @@
+"""Views of the feature tables: each version, each set in its newest version, its lags, its longer intervals."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import duckdb
+import polars as pl
+
+from warehouse.errors import NotFoundError
+from warehouse.names import SeriesKey, checked_set
+from warehouse.snapshots import Snapshot
+from warehouse.tables import known_schema
+from warehouse.views import create_view, filled, identifier, literal, paths, tuples
+
+MAX_AGE = 2  # bars of a longer interval after which it says nothing of a row
+
+
+def create_feature_views(
+    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, feature_sets: Sequence[str], /, *, lags: Sequence[int]
+) -> None:
+    """Create the schema `features` and its views; `intervals` exists already.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Where to.
+    snapshot : Snapshot
+        What to read.
+    feature_sets : sequence of str
+        Sets that have a view even where no version of them is stored.
+    lags : sequence of int
+        Lags in stored bars of one series.
+    """
+    connection.execute("create schema features")
+    versions = {name: snapshot.keys("features", version=name) for name in snapshot.versions("features")[::-1]}
+    for version in versions:
+        create_view(
+            connection,
+            "feature_version",
+            view=identifier(version),
+            columns=", ".join(map(identifier, _columns(snapshot, version))),
+            files=paths(snapshot, snapshot.files("features", version=version)),
+        )
+    for name in sorted({*map(checked_set, feature_sets), *(version.partition("@")[0] for version in versions)}):
+        of_set = {version: keys for version, keys in versions.items() if version.partition("@")[0] == name}
+        _create_set(connection, snapshot, name, of_set, lags)
+        _create_contexts(connection, snapshot, name, of_set)
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _create_set(
+    connection: duckdb.DuckDBPyConnection,
+    snapshot: Snapshot,
+    name: str,
+    versions: Mapping[str, Sequence[SeriesKey]],
+    lags: Sequence[int],
+) -> None:
+    """Create the views of a set from its versions, newest first, and the series that each holds."""
+    lagged = identifier(f"{name}_lagged")
+    if not versions:
+        create_view(connection, "empty/feature_set", view=identifier(name))
+        create_view(connection, "empty/feature_set", view=lagged)
+        return
+    newest = _newest_of_each_series(versions)
+    parts = [
+        filled("feature_set_part", version=identifier(version), series=tuples(keys)) for version, keys in newest.items()
+    ]
+    create_view(connection, "feature_set", view=identifier(name), parts="\nunion all by name\n".join(parts))
+    features = dict.fromkeys(feature for version in newest for feature in _features(snapshot, version))
+    expressions = [
+        f"lag({identifier(feature)}, {int(lag)}) over earlier_bars as {identifier(f'{feature}_lag_{int(lag)}')}"
+        for feature in features
+        for lag in lags
+    ]
+    lines = {"view": lagged, "base": identifier(name), "lags": ", ".join(expressions)}
+    create_view(connection, "feature_set_lagged" if expressions else "feature_set_unlagged", **lines)
+
+
+def _create_contexts(
+    connection: duckdb.DuckDBPyConnection,
+    snapshot: Snapshot,
+    name: str,
+    versions: Mapping[str, Sequence[SeriesKey]],
+) -> None:
+    """Create a view for each interval in which a shorter series of the same symbol and version can look its set up."""
+    lengths = dict(connection.sql("select interval_name, length_ms from intervals").fetchall())
+    pairs: defaultdict[str, dict[str, list[SeriesKey]]] = defaultdict(dict)
+    for version, keys in versions.items():
+        for longer in sorted({key.interval for key in keys}):
+            pairs[longer][version] = [
+                key for key in keys if lengths[key.interval] < lengths[longer] and key._replace(interval=longer) in keys
+            ]
+    for longer, held in pairs.items():
+        parts = [
+            filled(
+                "feature_set_context_part",
+                version=identifier(version),
+                series=tuples(keys),
+                context=literal(longer),
+                looked_up=", ".join(_looked_up(_features(snapshot, version), longer, MAX_AGE * lengths[longer])),
+            )
+            for version, keys in _newest_of_each_series(held).items()
+        ]
+        if parts:
+            view = identifier(f"{name}_context_{longer.lower()}")
+            create_view(
+                connection,
+                "feature_set_context",
+                view=view,
+                parts="\nunion all by name\n".join(f"({part})" for part in parts),
+            )
+
+
+def _looked_up(features: Sequence[str], longer: str, max_age_ms: int) -> list[str]:
+    return [
+        f"case when own.close_ms - longer.close_ms <= {max_age_ms} then longer.{identifier(feature)} end"
+        f" as {identifier(f'{feature}_ctx_{longer.lower()}')}"
+        for feature in features
+    ]
+
+
+def _newest_of_each_series(versions: Mapping[str, Sequence[SeriesKey]]) -> dict[str, list[SeriesKey]]:
+    """Return the series of which each version is the newest, newest first: a build of one must not hide others."""
+    newest: dict[str, list[SeriesKey]] = {}
+    seen: set[SeriesKey] = set()
+    for version, keys in versions.items():
+        if own := [key for key in keys if key not in seen]:
+            newest[version] = own
+        seen.update(own)
+    return newest
+
+
+def _features(snapshot: Snapshot, version: str) -> list[str]:
+    return [column for column, kind in _columns(snapshot, version).items() if kind.is_float()]
+
+
+def _columns(snapshot: Snapshot, version: str) -> pl.Schema:
+    schema = known_schema(snapshot.database, "features", version)
+    if schema is None:
+        raise NotFoundError(f"the catalog does not know the columns of features {version}.")
+    return schema
