@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,17 @@ from torch import nn
 from mmf.errors import CallError
 from mmf.experts.neural import (
     Checkpoint,
-    EpochRecord,
     Schedule,
     Standardiser,
     best_epoch,
+    dropped,
     one_thread,
     seeded,
+    stops_by,
     train_network,
+    trained_on,
 )
+from mmf.experts.protocol import EpochRecord, Session
 
 X = torch.linspace(-1, 1, 64).reshape(-1, 1)
 Y = 3 * X + 0.5
@@ -23,13 +27,14 @@ Y = 3 * X + 0.5
 
 def network() -> nn.Module:
     with seeded(0):
-        return nn.Sequential(nn.Linear(1, 8), nn.Dropout(0.1), nn.Tanh(), nn.Linear(8, 1))
+        return nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
 
 
 def losses_of(net: nn.Module):
     def losses(generator: torch.Generator):
         for part in torch.randperm(64, generator=generator).split(16):
-            yield (net(X[part]) - Y[part]).square().mean()
+            thinned = dropped(net[1](net[0](X[part])), 0.1, generator)
+            yield (net[2](thinned) - Y[part]).square().mean()
 
     return losses
 
@@ -137,6 +142,45 @@ def test_a_loss_that_is_not_finite_stops_the_training() -> None:
         train_network(net, lambda _: iter([(net(X) * float("inf")).sum()]), Schedule(epochs=1))
 
 
+def test_trainings_beside_each_other_give_what_they_give_alone() -> None:
+    alone, beside = [network() for _ in range(4)], [network() for _ in range(4)]
+    for seed, net in enumerate(alone):
+        train_network(net, losses_of(net), Schedule(epochs=20, seed=seed))
+    with one_thread(), ThreadPoolExecutor(4) as pool:
+        schedules = [Schedule(epochs=20, seed=seed) for seed in range(4)]
+        list(pool.map(lambda net, schedule: train_network(net, losses_of(net), schedule), beside, schedules))
+    assert [weights(net) for net in beside] == [weights(net) for net in alone]
+
+
+def test_networks_begun_beside_each_other_begin_as_they_do_alone() -> None:
+    def first_weights(seed: int) -> list[float]:
+        with seeded(seed):
+            return [weights(nn.Linear(50, 50))[0] for _ in range(20)]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(first_weights, range(40))) == [first_weights(seed) for seed in range(40)]
+
+
+def test_dropout_sets_a_share_to_zero_keeps_the_mean_and_needs_noise() -> None:
+    ones = torch.ones(300, 1_000)
+    thinned = dropped(ones, 0.2, torch.Generator().manual_seed(0))
+    assert sorted(thinned.unique().tolist()) == pytest.approx([0.0, 1.25])
+    assert thinned.mean().item() == pytest.approx(1.0, abs=0.01)
+    assert dropped(ones, 0.2, None) is ones
+    assert dropped(ones, 0.0, torch.Generator()) is ones
+
+
+def test_rows_of_early_stopping_purged_ones_and_those_without_label_are_told_apart() -> None:
+    y = np.array([0.0, 1.0, np.nan, 1.0, np.nan, 0.0])
+    session = Session(stop_on=np.arange(6) >= 4, purged=np.arange(6) == 3)
+    assert trained_on(y, session).tolist() == [True, True, False, False, False, False]
+    assert stops_by(y, session).tolist() == [False] * 5 + [True]
+    panel = np.column_stack([y, np.zeros(6)])
+    assert trained_on(panel, session).tolist() == [[True, True]] * 2 + [[False, True]] + [[False, False]] * 3
+    assert trained_on(y, Session()).sum() == 4
+    assert not stops_by(y, Session()).any()
+
+
 def test_the_number_of_threads_is_given_back() -> None:
     before = torch.get_num_threads()
     with one_thread():
@@ -152,6 +196,14 @@ def test_standardised_columns_have_mean_0_deviation_1_and_no_wild_values() -> No
     assert np.allclose(wild[4:].mean(axis=0), 0, atol=1e-5)
     assert np.allclose(wild[4:].std(axis=0), 1, atol=1e-5)
     assert np.isfinite(Standardiser.of(np.ones((9, 1), np.float32)).apply(np.ones((9, 1), np.float32))).all()
+
+
+def test_standardised_columns_are_the_same_bits_however_they_lie_in_memory() -> None:
+    x = np.random.default_rng(0).normal(5, 2, (1_000, 7)).astype(np.float32)
+    turned = np.asfortranarray(x)
+    assert np.array_equal(Standardiser.of(turned).mean, Standardiser.of(x).mean)
+    assert np.array_equal(Standardiser.of(turned).scale, Standardiser.of(x).scale)
+    assert Standardiser.of(x).apply(turned).flags.c_contiguous
 
 
 # ------------------------------------------------------------------------------------
