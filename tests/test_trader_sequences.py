@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
@@ -168,6 +169,18 @@ def test_the_number_of_threads_changes_no_bit(fitted, fit_rows, history, views, 
     assert other.oof_.equals(fitted.oof_)
     assert other.epochs_.equals(fitted.epochs_)
     assert other.predict(history).equals(fitted.predict(history))
+
+
+def test_all_fits_compute_on_one_thread_each_and_the_caller_has_its_threads_back(fit_rows, history, views):
+    before, seen = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        watch = lambda what, _: seen.add(torch.get_num_threads()) if "expert" in what else None  # noqa: E731
+        new_trader().fit(fit_rows, effort=Effort(2, 1), history=history, views=views, progress=watch)
+        assert seen == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_seed_reaches_the_models_within_an_expert(fitted, fit_rows, history, views):
