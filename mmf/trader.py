@@ -13,20 +13,19 @@ from sklearn.base import clone
 from mmf.calibration import PlattCalibration
 from mmf.errors import CallError, DataError
 from mmf.experts.fits import FitFolder, identity_of
-from mmf.experts.fitting import EARLY, WHOLE, Block, Fitted, Scheme, fit_experts
+from mmf.experts.fitting import EARLY, WHOLE, Fitted, fit_experts
 from mmf.experts.neural import choose_device
 from mmf.experts.protocol import EpochRecord, Expert, JoinedExpert, View
-from mmf.experts.stretch import Opinion, Stretch, opinion, places_of
+from mmf.experts.scheme import out_of_fold_scheme, stored_rows
+from mmf.experts.stretch import Opinion, Stretch, opinion, places_of, with_history
 from mmf.experts.trend import TrendExpert
 from mmf.gate import GatingNetwork
 from mmf.impute import MedianImputer
 from mmf.rows import PHYSICS_TRIO, Rows, TrainingRows
 from mmf.scheduler import Effort
-from mmf.splits import out_of_fold_cut
 
 Progress = Callable[[str, float], None]
 
-STOP_SHARE = 0.1  # of the earlier rows, by which a neural fit stops early
 EXPERTS_SHARE = 0.99  # of the time that a fit takes; the rest is the gate's
 
 
@@ -140,17 +139,15 @@ class MoneyMachineTrader:
         experts = {name: self._fresh(expert) for name, expert in experts.items()}
         self.columns_ = tuple(dict.fromkeys([*(c for view in self.views_.values() for c in view), *PHYSICS_TRIO]))
         rows = rows.select(self.columns_)
-        stored = _stored(rows, history, needs_history=any(expert.context_bars for expert in experts.values()))
-        early, late = out_of_fold_cut(rows)
-        _check_labels(early, "the earlier part")
-        _check_labels(late, "the later part")
+        stored = stored_rows(rows, history, needs_history=any(expert.context_bars for expert in experts.values()))
         self.imputer_ = MedianImputer().fit_rows(rows)
+        scheme, late = out_of_fold_scheme(rows, stored, self.imputer_)
         columns = {name: self.views_[expert.reads] for name, expert in experts.items()}
         identity = identity_of(experts, columns, (rows, stored), effort=effort, device=str(choose_device()))
         fitted = fit_experts(
             experts,
             columns,
-            _scheme(rows, early, late, stored, self.imputer_),
+            scheme,
             effort=effort,
             folder=FitFolder(folder, identity),
             n_threads=n_threads,
@@ -192,7 +189,7 @@ class MoneyMachineTrader:
             raise DataError("there are no rows to predict. Take bars beyond the warm-up of the features.")
         rows = rows.select(self.columns_)
         reach = max(expert.context_bars for expert in self.experts_.values())
-        read = _read(rows, history, reach)
+        read = with_history(rows, history, reach=reach)
         stretch, places = Stretch.of(read, self.imputer_), places_of(read.open_time_ms, rows)
         opinions = {
             name: opinion(expert, stretch, places, self.views_[expert.reads]) for name, expert in self.experts_.items()
@@ -267,15 +264,6 @@ def _check_training(rows: TrainingRows) -> None:
         )
 
 
-def _check_labels(rows: TrainingRows, part: str) -> None:
-    n_ones = int(rows.label.sum())
-    if n_ones in (0, len(rows)):
-        raise DataError(
-            f"{part} of the training rows holds {n_ones} rows of label 1 among {len(rows)}; both labels are "
-            "needed. Take more history or another hurdle."
-        )
-
-
 def _in_use(
     experts: Mapping[str, Expert], views: Mapping[View, tuple[str, ...]]
 ) -> tuple[dict[str, Expert], dict[str, str]]:
@@ -296,69 +284,6 @@ def _in_use(
     if not used:
         raise CallError(f"no expert is left: {'; '.join(f'{name}: {why}' for name, why in absent.items())}.")
     return used, absent
-
-
-def _stored(rows: TrainingRows, history: Rows | None, *, needs_history: bool) -> Rows:
-    """The history up to the last training row, its labels taken away."""
-    if history is None:
-        if needs_history:
-            raise CallError(
-                "experts that look back need the history: all stored rows of the series up to the last training "
-                "row. Hand it over, or leave those experts out."
-            )
-        history = rows
-    kept = history.take(history.open_time_ms <= rows.open_time_ms[-1])
-    x = kept.matrix(rows.columns)
-    if not np.array_equal(x[places_of(kept.open_time_ms, rows)], rows.x, equal_nan=True):
-        raise CallError("the history holds other features of the training rows than the rows themselves.")
-    nothing = np.full(len(kept), np.nan), np.zeros(len(kept), np.int64)
-    return Rows(kept.open_time_ms, x, rows.columns, *nothing)
-
-
-def _scheme(
-    rows: TrainingRows, early: TrainingRows, late: TrainingRows, stored: Rows, imputer: MedianImputer
-) -> Scheme:
-    first = stored.take(stored.open_time_ms <= early.open_time_ms[-1])
-    kept, tail = out_of_fold_cut(early, share=1 - STOP_SHARE)
-    earlier = MedianImputer().fit_rows(early)
-    stop_on, trained = _marked(first, tail), _marked(first, kept)
-    return Scheme(
-        early=Block(
-            stretch=Stretch.of(first, earlier),
-            label=_labels(first, early),
-            stop_on=stop_on,
-            purged=_marked(first, early) & ~stop_on & ~trained,
-        ),
-        asked=Stretch.of(stored, earlier),
-        places=places_of(stored.open_time_ms, late),
-        whole=Block(Stretch.of(stored, imputer), _labels(stored, rows)),
-    )
-
-
-def _labels(stored: Rows, rows: TrainingRows) -> np.ndarray:
-    label = np.full(len(stored), np.nan)
-    label[places_of(stored.open_time_ms, rows)] = rows.label
-    return label
-
-
-def _marked(stored: Rows, rows: Rows) -> np.ndarray:
-    marked = np.zeros(len(stored), bool)
-    marked[places_of(stored.open_time_ms, rows)] = True
-    return marked
-
-
-def _read(rows: Rows, history: Rows | None, reach: int) -> Rows:
-    """The rows and as many bars before each as are read, from history where there is one."""
-    if history is None:
-        return rows
-    first = int(np.searchsorted(history.open_time_ms, rows.open_time_ms[0])) - reach
-    last = int(np.searchsorted(history.open_time_ms, rows.open_time_ms[-1], side="right"))
-    near = history.take(np.arange(max(0, first), last))
-    between = near.take(~np.isin(near.open_time_ms, rows.open_time_ms)).select(rows.columns)
-    parts = [(part.open_time_ms, part.x, part.label, part.label_end_ms) for part in (between, rows)]
-    time, x, label, label_end = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    order = np.argsort(time)
-    return Rows(time, x, rows.columns, label, label_end).take(order)
 
 
 def _mixture(opinions: Mapping[str, Opinion], weights: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_limits
 from mmf.experts.fits import FitFolder
 from mmf.experts.neural import best_epoch, one_thread
 from mmf.experts.protocol import EpochRecord, Expert, Session
-from mmf.experts.stretch import Opinion, Stretch, opinion
+from mmf.experts.scheme import Scheme
+from mmf.experts.stretch import Opinion, opinion
 from mmf.scheduler import Effort
 
 Progress = Callable[[str, float], None]
@@ -22,48 +23,6 @@ Result = TypeVar("Result")
 
 EARLY = "out of fold"
 WHOLE = "all rows"
-
-
-@dataclass(frozen=True)
-class Block:
-    """What one fit sees.
-
-    Attributes
-    ----------
-    stretch : Stretch
-        All bars up to the last one trained on.
-    label : np.ndarray
-        (n,) 0.0, 1.0, or NaN for bars that are context only.
-    stop_on, purged : np.ndarray or None
-        (n,) bool: see `mmf.experts.protocol.Session`.
-    """
-
-    stretch: Stretch
-    label: np.ndarray
-    stop_on: np.ndarray | None = None
-    purged: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """The two fits of every expert, and what it is asked in between.
-
-    Attributes
-    ----------
-    early : Block
-        The earlier rows, with those that early stopping looks at.
-    asked : Stretch
-        The bars up to the end of the later rows, filled as the earlier ones are.
-    places : np.ndarray
-        Where the later rows lie among them.
-    whole : Block
-        All rows.
-    """
-
-    early: Block
-    asked: Stretch
-    places: np.ndarray
-    whole: Block
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,20 @@ def places_of(open_time_ms: np.ndarray, rows: Rows, /) -> np.ndarray:
     return places
 
 
+def with_history(rows: Rows, history: Rows | None, /, *, reach: int) -> Rows:
+    """Return the rows, and from the history those between them and `reach` bars before the first."""
+    if history is None:
+        return rows
+    first = int(np.searchsorted(history.open_time_ms, rows.open_time_ms[0])) - reach
+    last = int(np.searchsorted(history.open_time_ms, rows.open_time_ms[-1], side="right"))
+    near = history.take(np.arange(max(0, first), last))
+    between = near.take(~np.isin(near.open_time_ms, rows.open_time_ms)).select(rows.columns)
+    parts = [(part.open_time_ms, part.x, part.label, part.label_end_ms) for part in (between, rows)]
+    time, x, label, label_end = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    order = np.argsort(time)
+    return Rows(time, x, rows.columns, label, label_end).take(order)
+
+
 def opinion(expert: Expert, stretch: Stretch, places: np.ndarray, columns: tuple[str, ...], /) -> Opinion:
     """Ask a fitted expert about the bars at some places, in time order; it reads those before them as it needs."""
     if expert.context_bars:
