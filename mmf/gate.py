@@ -12,7 +12,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from mmf.errors import DataError
 from mmf.experts.head import LogisticHead
-from mmf.experts.neural import one_thread, seeded
+from mmf.experts.training import one_thread, seeded
 from mmf.rows import PHYSICS_TRIO
 from mmf.scheduler import Effort
 

@@ -11,11 +11,11 @@ from sklearn.metrics import roc_auc_score
 
 from mmf.errors import CallError
 from mmf.experts.graph_visionary import GraphVisionary
-from mmf.experts.neural import best_epoch
 from mmf.experts.protocol import Session
 from mmf.experts.range import RangeExpert
 from mmf.experts.stress import StressExpert
 from mmf.experts.temporal_cnn import TemporalCNN
+from mmf.experts.training import best_epoch
 from mmf.experts.trend import TrendExpert
 from mmf.gate import GatingNetwork
 from mmf.impute import MedianImputer

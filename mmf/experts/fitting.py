@@ -12,10 +12,10 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from mmf.experts.fits import FitFolder
-from mmf.experts.neural import best_epoch, one_thread
 from mmf.experts.protocol import EpochRecord, Expert, Session
 from mmf.experts.scheme import Scheme
 from mmf.experts.stretch import Opinion, opinion
+from mmf.experts.training import best_epoch, one_thread
 from mmf.scheduler import Effort
 
 Progress = Callable[[str, float], None]

@@ -9,18 +9,9 @@ import torch
 from torch import nn
 
 from mmf.errors import CallError, DataError
-from mmf.experts.neural import (
-    NeuralExpert,
-    Standardiser,
-    choose_device,
-    dropped,
-    log_loss,
-    one_thread,
-    seeded,
-    stops_by,
-    trained_on,
-)
+from mmf.experts.neural import NeuralExpert, Standardiser, choose_device, dropped, log_loss, stops_by, trained_on
 from mmf.experts.protocol import ALONE, Session
+from mmf.experts.training import one_thread, seeded
 from mmf.scheduler import Effort
 
 WINDOW_BARS = 16

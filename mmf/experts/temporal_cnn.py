@@ -16,12 +16,11 @@ from mmf.experts.neural import (
     dropped,
     log_loss,
     mixed_precision,
-    one_thread,
-    seeded,
     stops_by,
     trained_on,
 )
 from mmf.experts.protocol import ALONE, Session, View
+from mmf.experts.training import one_thread, seeded
 from mmf.scheduler import Effort
 
 DILATIONS = (1, 2, 4, 8, 16, 32)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mmf.experts.neural import MAX_GRADIENT_NORM, Standardiser, log_loss, one_thread
+from mmf.experts.neural import Standardiser, log_loss
 from mmf.experts.temporal_cnn import CONTEXT_BARS, TemporalCNN
+from mmf.experts.training import MAX_GRADIENT_NORM, one_thread
 from mmf.scheduler import Effort
 
 N_ROWS = 1_315  # 1,000 of them are scored
