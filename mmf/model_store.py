@@ -15,7 +15,7 @@ from sklearn.base import clone
 
 from mmf.calibration import PlattCalibration
 from mmf.errors import CallError, DataError
-from mmf.experts.stored import expert_from_bytes, expert_to_bytes
+from mmf.experts.stored import expert_files, expert_from_files
 from mmf.gate import GatingNetwork
 from mmf.impute import MedianImputer
 from mmf.model_files import read_files, write_files
@@ -41,8 +41,8 @@ class StoredModel:
 def save(trader: MoneyMachineTrader, folder: Path, /, *, extra: Mapping[str, Any] | None = None) -> None:
     """Write a fitted trader into a folder of its own, in one step replacing the model that may be there.
 
-    Experts are stored by skops, the gate as safetensors, the out-of-fold record as Parquet, all else
-    as JSON.
+    scikit-learn models are stored by skops, networks as safetensors, the tables of out-of-fold opinions
+    and of epochs as Parquet, all else as JSON.
 
     Parameters
     ----------
@@ -60,15 +60,15 @@ def save(trader: MoneyMachineTrader, folder: Path, /, *, extra: Mapping[str, Any
     DataError
         The folder holds files that are not a model's.
     """
-    out_of_fold = io.BytesIO()
-    trader.oof_.write_parquet(out_of_fold)
     contents = {
         "trader.json": _json(_settings(trader) | {"extra": dict(extra or {})}),
         "gate.safetensors": safetensors.torch.save(trader.gate_.state()),
-        "out_of_fold.parquet": out_of_fold.getvalue(),
+        "out_of_fold.parquet": _parquet(trader.oof_),
+        "epochs.parquet": _parquet(trader.epochs_),
     }
-    experts = {_expert_file(name): expert_to_bytes(expert) for name, expert in trader.experts_.items()}
-    write_files(folder, contents | experts)
+    for name, expert in trader.experts_.items():
+        contents |= {_file_of(name, part): data for part, data in expert_files(expert).items()}
+    write_files(folder, contents)
 
 
 def load(folder: Path, /) -> StoredModel:
@@ -80,7 +80,7 @@ def load(folder: Path, /) -> StoredModel:
     Raises
     ------
     DataError
-        See `mmf.model_files.read_files` and `mmf.experts.stored.expert_from_bytes`.
+        See `mmf.model_files.read_files` and `mmf.experts.stored.expert_from_files`.
     """
     files = read_files(folder)
     try:
@@ -107,7 +107,9 @@ def _settings(trader: MoneyMachineTrader) -> dict[str, Any]:
     medians = zip(trader.columns_, trader.imputer_.median_.tolist(), strict=True)
     empty = set(trader.imputer_.empty_columns_)
     return {
-        "experts": list(trader.experts_),  # in the order of the gate's outputs
+        "experts": [[name, expert.name] for name, expert in trader.experts_.items()],  # in the order of the gate
+        "absent": trader.absent_,
+        "views": {view: list(columns) for view, columns in trader.views_.items()},
         "seed": trader.seed,
         "gate": trader.gate_.get_params(),
         "columns": list(trader.columns_),
@@ -118,17 +120,19 @@ def _settings(trader: MoneyMachineTrader) -> dict[str, Any]:
 
 def _assemble(files: Mapping[str, bytes]) -> StoredModel:
     settings = json.loads(files["trader.json"])
-    experts = {name: expert_from_bytes(files[_expert_file(name)]) for name in settings["experts"]}
+    experts = {name: expert_from_files(kind, _files_of(name, files)) for name, kind in settings["experts"]}
     gate = GatingNetwork(**settings["gate"]).restore(safetensors.torch.load(files["gate.safetensors"]))
     unfitted = {name: clone(expert) for name, expert in experts.items()}
     trader = MoneyMachineTrader(experts=unfitted, gate=clone(gate), seed=settings["seed"])
-    trader.columns_ = tuple(settings["columns"])
+    trader.columns_, trader.absent_ = tuple(settings["columns"]), dict(settings["absent"])
+    trader.views_ = {view: tuple(columns) for view, columns in settings["views"].items()}
     # the median of one row is that row, and a column without any number is NaN in it
     medians = np.array([settings["medians"]], dtype=np.float32)
     trader.imputer_ = MedianImputer().fit(medians, columns=trader.columns_)
     trader.experts_, trader.gate_ = experts, gate
     trader.calibration_ = PlattCalibration(**settings["calibration"])
     trader.oof_ = pl.read_parquet(io.BytesIO(files["out_of_fold.parquet"]))
+    trader.epochs_ = pl.read_parquet(io.BytesIO(files["epochs.parquet"]))
     return StoredModel(trader, settings["extra"])
 
 
@@ -139,5 +143,19 @@ def _json(settings: Mapping[str, Any]) -> bytes:
         raise CallError(f"extra holds something that JSON does not: {error}.") from error
 
 
-def _expert_file(name: str) -> str:
-    return f"expert_{name}.skops"
+def _parquet(frame: pl.DataFrame) -> bytes:
+    data = io.BytesIO()
+    frame.write_parquet(data)
+    return data.getvalue()
+
+
+def _file_of(name: str, part: str) -> str:
+    """`boosting_trend.skops` for the part boosting.skops of trend; the part, which holds no _, comes first."""
+    stem, suffix = part.split(".")
+    return f"{stem}_{name}.{suffix}"
+
+
+def _files_of(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Files of one expert by part."""
+    split = {file: (*file.partition(".")[0].partition("_"), file.partition(".")[2]) for file in files}
+    return {f"{stem}.{suffix}": files[file] for file, (stem, _, rest, suffix) in split.items() if rest == name}

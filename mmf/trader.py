@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -10,14 +12,21 @@ from sklearn.base import clone
 
 from mmf.calibration import PlattCalibration
 from mmf.errors import CallError, DataError
-from mmf.experts.protocol import Expert
+from mmf.experts.fits import FitFolder, identity_of
+from mmf.experts.fitting import EARLY, WHOLE, Fitted, fit_experts
+from mmf.experts.neural import choose_device
+from mmf.experts.protocol import EpochRecord, Expert, JoinedExpert, View
+from mmf.experts.scheme import out_of_fold_scheme, stored_rows
+from mmf.experts.stretch import Opinion, Stretch, opinion, places_of, with_history
+from mmf.experts.trend import TrendExpert
 from mmf.gate import GatingNetwork
 from mmf.impute import MedianImputer
 from mmf.rows import PHYSICS_TRIO, Rows, TrainingRows
 from mmf.scheduler import Effort
-from mmf.splits import out_of_fold_cut
 
 Progress = Callable[[str, float], None]
+
+EXPERTS_SHARE = 0.99  # of the time that a fit takes; the rest is the gate's
 
 
 class MoneyMachineTrader:
@@ -26,10 +35,13 @@ class MoneyMachineTrader:
     `fit` runs one out-of-fold scheme, in time:
 
     1. Cut the training rows into A (the first 60 %) and B (the rest), purged by the label horizon.
-    2. Fit the imputation and every expert on A; let them predict B.
-    3. Fit the gate on B by the log-loss of the mixture of those predictions.
+    2. Fit the imputation and every expert on A; let them predict B. A neural fit stops early on the
+       last 10 % of A, purged, and does not train on them.
+    3. Fit the gate, and the heads of experts made of several models, on B by the log-loss of the
+       mixture of those predictions.
     4. Fit Platt's two calibration parameters on B.
-    5. Fit the imputation and every expert again, on all training rows.
+    5. Fit the imputation and every expert again, on all training rows, neural ones for the number of
+       epochs found on A.
 
     Shuffled folds would not do: labels overlap, so a shuffled fold leaves each row's neighbours, and
     with them its label, in the other folds.
@@ -41,12 +53,16 @@ class MoneyMachineTrader:
     gate : GatingNetwork
         Unfitted gate; a copy of it is fitted.
     seed : int
-        Set as `seed` on every copy that has such a parameter.
+        Set as `seed` on every copy that has such a parameter, and on the models within it.
 
     Attributes
     ----------
+    views_ : dict of str to tuple of str
+        Columns of each view, as `fit` was given them.
     columns_ : tuple of str
-        Feature columns, in the order of the fit.
+        All columns that are read: those of the views, and the trio.
+    absent_ : dict of str to str
+        Why an expert, or the graph within the trend expert, was left out.
     imputer_ : MedianImputer
         Medians of all training rows.
     experts_ : dict of str to Expert
@@ -57,7 +73,10 @@ class MoneyMachineTrader:
         Calibration fitted on B.
     oof_ : pl.DataFrame
         What `predict` returns, and `label`, for the rows of B by experts fitted on A. The experts
-        have not seen these rows; the gate and the two calibration parameters were fitted on them.
+        have not seen these rows; gate, heads and the two calibration parameters were fitted on them.
+    epochs_ : pl.DataFrame
+        Epochs that the neural fits have run: expert, fit ("out of fold" or "all rows"), epoch,
+        n_updates, loss, validation_loss.
     """
 
     def __init__(self, *, experts: Mapping[str, Expert], gate: GatingNetwork, seed: int = 0) -> None:
@@ -70,58 +89,96 @@ class MoneyMachineTrader:
         self.gate = gate
         self.seed = seed
 
-    def fit(self, rows: TrainingRows, /, *, effort: Effort, progress: Progress | None = None) -> Self:
+    def fit(
+        self,
+        rows: TrainingRows,
+        /,
+        *,
+        effort: Effort,
+        history: Rows | None = None,
+        views: Mapping[View, tuple[str, ...]] | None = None,
+        folder: Path | None = None,
+        n_threads: int = 2,
+        progress: Progress = lambda *_: None,
+    ) -> Self:
         """Fit experts, gate and calibration.
 
         Parameters
         ----------
         rows : TrainingRows
-            With the columns hurst_200, entropy_200 and fdi_200 among others; NaN is imputed.
+            With the columns of the views, and hurst_200, entropy_200 and fdi_200; NaN is imputed.
         effort : Effort
-            Estimators for the experts, epochs for the gate.
+            Estimators and epochs for the experts, epochs for the gate.
+        history : Rows, optional
+            All stored rows of the series, in which the training rows are found by open_time. Rows between them, and
+            before them, are read as context by the experts that look back; labels are never looked at, and rows
+            after the last training row neither. Needed where an expert looks back.
+        views : mapping of {"selected", "latents"} to tuple of str, optional
+            Columns of the classic experts, and all latents. By default all columns of the rows are `selected`. Without
+            latents (no refinery) the CNN and GraphVisionary are left out: see `absent_`.
+        folder : Path, optional
+            Where finished fits, and unfinished ones after each epoch, are kept, so that an interrupted call that is
+            repeated goes on where it was; the result is the same to the last bit. It is of use until the model is
+            stored; remove it then.
+        n_threads : int
+            Experts fitted at a time, each on one thread. Changes no result.
         progress : callable, optional
-            Called with what begins and the share of the fit that is done, at last with 1.0.
+            Called, by one thread at a time, with what begins or is done and the share of the fit that is done, at
+            last with 1.0.
 
         Raises
         ------
         CallError
-            `rows` are not TrainingRows.
+            `rows` are not TrainingRows, or `history` is absent or does not hold them.
         DataError
             One of the trio is not among the columns, or a part of the rows holds one label only.
         """
         _check_training(rows)
-        early, late = out_of_fold_cut(rows)
-        _check_labels(early, "the earlier part")
-        _check_labels(late, "the later part")
-        steps = _Steps(progress, 2 * len(self.experts) + 1)
-
-        imputer = MedianImputer().fit_rows(early)
-        experts = self._fitted(_filled(imputer, early.x), early.label, effort, steps, "out of fold")
-        opinions = _opinions(experts, _filled(imputer, late.x))
-        steps.begin("gate")
-        self.gate_ = self._fresh(self.gate).fit(
-            late.matrix(PHYSICS_TRIO), _stacked(opinions), late.label, effort=effort
-        )
-        weights = self.gate_.weights(late.matrix(PHYSICS_TRIO))
-        self.calibration_ = PlattCalibration.fit(_mixture(opinions, weights), late.label)
-        label = pl.Series("label", late.label)
-        self.oof_ = self._frame(late, opinions, weights).insert_column(1, label)
-
-        self.columns_ = rows.columns
+        self.views_ = dict(views) if views is not None else {"selected": rows.columns}
+        experts, self.absent_ = _in_use(self.experts, self.views_)
+        experts = {name: self._fresh(expert) for name, expert in experts.items()}
+        self.columns_ = tuple(dict.fromkeys([*(c for view in self.views_.values() for c in view), *PHYSICS_TRIO]))
+        rows = rows.select(self.columns_)
+        stored = stored_rows(rows, history, needs_history=any(expert.context_bars for expert in experts.values()))
         self.imputer_ = MedianImputer().fit_rows(rows)
-        self.experts_ = self._fitted(_filled(self.imputer_, rows.x), rows.label, effort, steps, "all rows")
-        steps.begin("done")
+        scheme, late = out_of_fold_scheme(rows, stored, self.imputer_)
+        columns = {name: self.views_[expert.reads] for name, expert in experts.items()}
+        identity = identity_of(experts, columns, (rows, stored), effort=effort, device=str(choose_device()))
+        fitted = fit_experts(
+            experts,
+            columns,
+            scheme,
+            effort=effort,
+            folder=FitFolder(folder, identity),
+            n_threads=n_threads,
+            progress=lambda what, share: progress(what, EXPERTS_SHARE * share),
+        )
+        self.epochs_ = _epochs(fitted)
+        self.experts_ = {name: found.expert for name, found in fitted.items()}
+        progress("gate", EXPERTS_SHARE)
+        self._fit_gate(late, {name: found.opinion for name, found in fitted.items()}, effort)
+        progress("done", 1.0)
         return self
 
-    def predict(self, rows: Rows, /) -> pl.DataFrame:
-        """Predict each row by itself.
+    def predict(self, rows: Rows, /, *, history: Rows | None = None) -> pl.DataFrame:
+        """Predict rows in time order.
+
+        Parameters
+        ----------
+        rows : Rows
+            At least the columns that the trader was fitted on.
+        history : Rows, optional
+            Consecutive stored rows of the series up to the last of `rows`, among which these may be. Experts that look
+            back read them; without it, `rows` are taken as consecutive and nothing is known before the first.
 
         Returns
         -------
         pl.DataFrame
             One row for each of `rows`: open_time (Datetime ms, UTC), probability (calibrated
-            mixture), then `<expert>_probability` for each expert (as it gave it), then
-            `<expert>_weight` for each (the gate's, summing to 1).
+            mixture), is_padded (whether an expert read zeros in place of bars before the history),
+            `<expert>_probability` for each expert (as it gave it), `<model>_probability` for each
+            model that is joined within one, then `<expert>_weight` for each expert (the gate's,
+            summing to 1).
 
         Raises
         ------
@@ -130,21 +187,26 @@ class MoneyMachineTrader:
         """
         if len(rows) == 0:
             raise DataError("there are no rows to predict. Take bars beyond the warm-up of the features.")
-        opinions = _opinions(self.experts_, _filled(self.imputer_, rows.matrix(self.columns_)))
-        return self._frame(rows, opinions, self._weights(rows))
-
-    def telemetry(self, rows: Rows, /) -> dict[str, float]:
-        """Return `share_<expert>`: the mean weight of each expert over the rows."""
-        means = self._weights(rows).mean(axis=0)
-        return {f"share_{name}": float(mean) for name, mean in zip(self.experts_, means, strict=True)}
+        rows = rows.select(self.columns_)
+        reach = max(expert.context_bars for expert in self.experts_.values())
+        read = with_history(rows, history, reach=reach)
+        stretch, places = Stretch.of(read, self.imputer_), places_of(read.open_time_ms, rows)
+        opinions = {
+            name: opinion(expert, stretch, places, self.views_[expert.reads]) for name, expert in self.experts_.items()
+        }
+        return self._frame(rows, opinions, self._weights(rows), is_padded=places < reach)
 
     def vital_signs(self) -> dict[str, int]:
-        """Return how much has been learned, by part; `total` sums the parts, `neural_params` are within it."""
-        gate = self.gate_.n_parameters()
-        parts = {"gating_network_params": gate}
+        """Return how much has been learned, by part.
+
+        `total` sums the parts, those of networks included; `neural_params` are within it.
+        """
+        parts = {"gating_network_params": self.gate_.n_parameters()}
         for expert in self.experts_.values():
-            parts[expert.vital_sign] = parts.get(expert.vital_sign, 0) + expert.n_parameters()
-        return parts | {"total": sum(parts.values()), "neural_params": gate}
+            for name, count in expert.vital_signs().items():
+                parts[name] = parts.get(name, 0) + count
+        neural = sum(count for name, count in parts.items() if name.endswith("_params"))
+        return parts | {"total": sum(parts.values()), "neural_params": neural}
 
     @property
     def collapsed_on_(self) -> str | None:
@@ -154,42 +216,42 @@ class MoneyMachineTrader:
 
     def _fresh(self, estimator: Any) -> Any:
         copy = clone(estimator)
-        return copy.set_params(seed=self.seed) if "seed" in copy.get_params() else copy
+        return copy.set_params(**{key: self.seed for key in copy.get_params() if re.fullmatch("(.*__)?seed", key)})
 
-    def _fitted(self, X: np.ndarray, y: np.ndarray, effort: Effort, steps: "_Steps", what: str) -> dict[str, Expert]:
-        fitted = {}
-        for name, expert in self.experts.items():
-            steps.begin(f"{name} expert, {what}")
-            fitted[name] = self._fresh(expert).fit(X, y, effort=effort)
-        return fitted
+    def _fit_gate(self, late: TrainingRows, opinions: dict[str, Opinion], effort: Effort) -> None:
+        trio, told = late.matrix(PHYSICS_TRIO), list(opinions.values())
+        parts = {i: said.logits for i, said in enumerate(told) if said.logits is not None}
+        probabilities = np.column_stack([said.probability for said in told])
+        self.gate_ = self._fresh(self.gate).fit(trio, probabilities, late.label, effort=effort, parts=parts)
+        for i, (name, said) in enumerate(opinions.items()):
+            expert = self.experts_[name]
+            if said.logits is not None and isinstance(expert, JoinedExpert):
+                expert.head_ = self.gate_.heads_[i]
+                opinions[name] = replace(said, probability=expert.head_.probability(said.logits))
+        weights = self.gate_.weights(trio)
+        self.calibration_ = PlattCalibration.fit(_mixture(opinions, weights), late.label)
+        frame = self._frame(late, opinions, weights, is_padded=np.zeros(len(late), bool))
+        self.oof_ = frame.insert_column(1, pl.Series("label", late.label))
 
     def _weights(self, rows: Rows) -> np.ndarray:
         return self.gate_.weights(rows.matrix(PHYSICS_TRIO))
 
-    def _frame(self, rows: Rows, opinions: dict[str, np.ndarray], weights: np.ndarray) -> pl.DataFrame:
-        open_time = pl.Series(rows.open_time_ms, dtype=pl.Int64).cast(pl.Datetime("ms", "UTC"))
+    def _frame(
+        self, rows: Rows, opinions: dict[str, Opinion], weights: np.ndarray, *, is_padded: np.ndarray
+    ) -> pl.DataFrame:
         columns = {
-            "open_time": open_time,
+            "open_time": pl.Series(rows.open_time_ms, dtype=pl.Int64).cast(pl.Datetime("ms", "UTC")),
             "probability": self.calibration_.apply(_mixture(opinions, weights)),
+            "is_padded": is_padded,
         }
-        columns |= {f"{name}_probability": opinion for name, opinion in opinions.items()}
+        columns |= {f"{name}_probability": said.probability for name, said in opinions.items()}
+        for said in opinions.values():
+            columns |= {f"{name}_probability": told for name, told in said.parts().items()}
         columns |= {f"{name}_weight": weights[:, i] for i, name in enumerate(opinions)}
         return pl.DataFrame(columns)
 
 
 # ------------------------------------------------------------------------------------
-
-
-class _Steps:
-    """Tells a listener what begins, and how much is done."""
-
-    def __init__(self, listener: Progress | None, count: int) -> None:
-        self._listener, self._count, self._begun = listener, count, 0
-
-    def begin(self, what: str) -> None:
-        if self._listener is not None:
-            self._listener(what, self._begun / self._count)
-        self._begun += 1
 
 
 def _check_training(rows: TrainingRows) -> None:
@@ -202,27 +264,49 @@ def _check_training(rows: TrainingRows) -> None:
         )
 
 
-def _check_labels(rows: TrainingRows, part: str) -> None:
-    n_ones = int(rows.label.sum())
-    if n_ones in (0, len(rows)):
-        raise DataError(
-            f"{part} of the training rows holds {n_ones} rows of label 1 among {len(rows)}; both labels are "
-            "needed. Take more history or another hurdle."
-        )
+def _in_use(
+    experts: Mapping[str, Expert], views: Mapping[View, tuple[str, ...]]
+) -> tuple[dict[str, Expert], dict[str, str]]:
+    """Experts whose columns are there, and why the others are not."""
+    used, absent = {}, {}
+    for name, expert in experts.items():
+        if expert.reads not in views:
+            absent[name] = f"it reads {expert.reads}, and there are none without the refinery"
+        elif isinstance(expert, TrendExpert) and expert.graph is not None and "latents" not in views:
+            absent[expert.graph.name] = "it reads latents, and there are none without the refinery"
+            used[name] = clone(expert).set_params(graph=None)
+        else:
+            used[name] = expert
+    joined = [expert for expert in used.values() if isinstance(expert, TrendExpert) and expert.graph is not None]
+    names = [*used, *(part for expert in joined for part in expert.part_names)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise CallError(f"experts and the models within them hold {twice[0]!r} twice. Leave one of them out.")
+    if not used:
+        raise CallError(f"no expert is left: {'; '.join(f'{name}: {why}' for name, why in absent.items())}.")
+    return used, absent
 
 
-def _filled(imputer: MedianImputer, x: np.ndarray) -> np.ndarray:
-    # always in C order: sums over the same numbers laid out otherwise differ in the last bits
-    return np.ascontiguousarray(imputer.transform(x))
+def _mixture(opinions: Mapping[str, Opinion], weights: np.ndarray) -> np.ndarray:
+    return (np.column_stack([said.probability for said in opinions.values()]) * weights).sum(axis=1)
 
 
-def _opinions(experts: Mapping[str, Expert], X: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: expert.predict_proba(X) for name, expert in experts.items()}
+def _epochs(fitted: Mapping[str, Fitted]) -> pl.DataFrame:
+    def told(name: str, fit: str, records: tuple[EpochRecord, ...]) -> list[tuple[Any, ...]]:
+        return [(name, fit, r.epoch, r.n_updates, r.loss, r.validation_loss) for r in records]
+
+    lines = [
+        line
+        for name, found in fitted.items()
+        for line in (*told(name, EARLY, found.early_history), *told(name, WHOLE, found.expert.history_))
+    ]
+    return pl.DataFrame(lines, schema=_EPOCHS, orient="row")
 
 
-def _stacked(opinions: dict[str, np.ndarray]) -> np.ndarray:
-    return np.column_stack(list(opinions.values()))
-
-
-def _mixture(opinions: dict[str, np.ndarray], weights: np.ndarray) -> np.ndarray:
-    return (_stacked(opinions) * weights).sum(axis=1)
+_EPOCHS = {
+    "expert": pl.String,
+    "fit": pl.String,
+    "epoch": pl.Int64,
+    "n_updates": pl.Int64,
+    "loss": pl.Float64,
+    "validation_loss": pl.Float64,
+}

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 
 from mmf.errors import DataError
+from mmf.experts.head import LogisticHead
 from mmf.gate import GatingNetwork
 from mmf.scheduler import Effort
 
@@ -155,6 +158,57 @@ def test_an_input_without_any_number_is_refused():
     trio[:, 1] = np.nan
     with pytest.raises(DataError, match="entropy_200 is undefined in all 300 rows"):
         GatingNetwork().fit(trio, probabilities, label, effort=EFFORT)
+
+
+def parts_of_one_expert(n=3_000, seed=0):
+    """Two models whose logits each know a part of the label, the second one twice as much; and a coin."""
+    random = np.random.default_rng(seed)
+    hidden = random.normal(size=(n, 2)) * [0.5, 1.0]
+    label = (random.random(n) < expit(hidden.sum(axis=1))).astype(float)
+    trio = random.normal(0.5, 0.1, size=(n, 3))
+    return trio, np.column_stack([np.full(n, 0.5), np.full(n, 0.5)]), label, hidden
+
+
+def test_the_head_of_a_single_expert_is_logistic_regression_on_its_logits():
+    trio, probabilities, label, logits = parts_of_one_expert()
+    gate = GatingNetwork(head_decay=0.0).fit(trio, probabilities[:, :1], label, effort=EFFORT, parts={0: logits})
+    oracle = LogisticRegression(C=np.inf, tol=1e-10).fit(logits, label)
+    assert gate.heads_[0].weights == pytest.approx(oracle.coef_[0], abs=2e-3)
+    assert gate.heads_[0].bias == pytest.approx(oracle.intercept_[0], abs=2e-3)
+    assert gate.n_parameters() == 41  # the head's are not the gate's
+
+
+def test_a_head_is_fitted_along_with_the_weights():
+    trio, probabilities, label, logits = parts_of_one_expert()
+    gate = GatingNetwork().fit(trio, probabilities, label, effort=EFFORT, parts={1: logits})
+    alone = np.column_stack([probabilities[:, 0], LogisticHead.equal(2).probability(logits)])
+    apart = GatingNetwork().fit(trio, alone, label, effort=EFFORT)
+    joined = np.column_stack([probabilities[:, 0], gate.heads_[1].probability(logits)])
+    assert log_loss(gate.weights(trio), joined, label) < log_loss(apart.weights(trio), alone, label) - 0.01
+
+
+def test_a_strong_pull_keeps_the_head_at_equal_weights():
+    trio, probabilities, label, logits = parts_of_one_expert()
+    gates = [
+        GatingNetwork(head_decay=decay).fit(trio, probabilities, label, effort=EFFORT, parts={1: logits})
+        for decay in (0.001, 0.1, 100.0)
+    ]
+    distance = [np.abs(np.subtract(gate.heads_[1].weights, 0.5)).sum() + abs(gate.heads_[1].bias) for gate in gates]
+    assert distance == sorted(distance, reverse=True)
+    assert distance[-1] < 0.01 < distance[0]
+
+
+def test_the_column_that_a_head_stands_for_is_not_looked_at():
+    trio, probabilities, label, logits = parts_of_one_expert(500)
+    other = probabilities.copy()
+    other[:, 1] = 0.9
+    fits = [GatingNetwork().fit(trio, p, label, effort=EFFORT, parts={1: logits}) for p in (probabilities, other)]
+    assert fits[0].heads_ == fits[1].heads_
+    np.testing.assert_array_equal(fits[0].weights(trio), fits[1].weights(trio))
+
+
+def test_without_parts_there_are_no_heads():
+    assert GatingNetwork().fit(*two_regimes(100), effort=EFFORT).heads_ == {}
 
 
 def test_state_restores_the_gate():

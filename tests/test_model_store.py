@@ -14,7 +14,6 @@ from sklearn.preprocessing import FunctionTransformer
 from mmf import model_store
 from mmf.errors import CallError, DataError
 from mmf.experts.registry import build_experts
-from mmf.experts.trend import TrendExpert
 from mmf.gate import GatingNetwork
 from mmf.model_files import read_files, write_files
 from mmf.rows import TrainingRows
@@ -27,7 +26,7 @@ EXTRA = {"threshold": 0.1 + 0.2, "definition_hash": "ab" * 32, "labels": {"horiz
 
 @pytest.fixture(scope="module")
 def rows() -> TrainingRows:
-    rows = training(market_rows(900))
+    rows = training(market_rows(1_300))
     rows.x[::9, 4] = np.nan
     rows.x[:, 6] = np.nan  # a column without any number
     return rows
@@ -35,8 +34,15 @@ def rows() -> TrainingRows:
 
 @pytest.fixture(scope="module")
 def trader(rows):
-    experts = build_experts() | {"trend": TrendExpert(min_samples_leaf=20)}
-    return MoneyMachineTrader(experts=experts, gate=GatingNetwork(), seed=4).fit(rows, effort=Effort(10, 5))
+    experts = build_experts()
+    experts["trend"].set_params(min_samples_leaf=20, graph__hidden=4)
+    experts["cnn"].set_params(channels=8)
+    return fit(MoneyMachineTrader(experts=experts, gate=GatingNetwork(), seed=4), rows)
+
+
+def fit(trader, rows):
+    views = {"selected": rows.columns, "latents": rows.columns[3:]}
+    return trader.fit(rows, effort=Effort(10, 3), history=rows, views=views)
 
 
 @pytest.fixture
@@ -51,7 +57,9 @@ def test_round_trip_predicts_the_same_bits(trader, folder, rows):
     assert stored.trader.predict(rows).equals(trader.predict(rows))
     assert stored.trader.oof_.equals(trader.oof_)
     assert stored.trader.vital_signs() == trader.vital_signs()
-    assert stored.trader.telemetry(rows) == trader.telemetry(rows)
+    assert stored.trader.epochs_.equals(trader.epochs_)
+    assert (stored.trader.views_, stored.trader.absent_) == (trader.views_, trader.absent_)
+    assert (stored.trader.columns_, stored.trader.seed) == (trader.columns_, 4)
     assert stored.trader.collapsed_on_ == trader.collapsed_on_
     assert stored.trader.imputer_.empty_columns_ == trader.imputer_.empty_columns_ == ("f3",)
 
@@ -82,13 +90,13 @@ def test_a_loaded_trader_saves_as_the_same_files(folder, tmp_path):
 
 
 def test_a_loaded_trader_can_be_fitted_anew(trader, folder, rows):
-    again = model_store.load(folder).trader.fit(rows, effort=Effort(10, 5))
+    again = fit(model_store.load(folder).trader, rows)
     assert again.predict(rows).equals(trader.predict(rows))
 
 
 def test_a_new_model_replaces_the_old_one(trader, folder, rows):
     later = replace(rows, label=1 - rows.label)
-    other = MoneyMachineTrader(experts=trader.experts, gate=GatingNetwork()).fit(later, effort=Effort(10, 5))
+    other = fit(MoneyMachineTrader(experts=trader.experts, gate=GatingNetwork()), later)
     model_store.save(other, folder)
     assert model_store.load(folder).trader.predict(rows).equals(other.predict(rows))
     assert model_store.load(folder).extra == {}
@@ -96,11 +104,16 @@ def test_a_new_model_replaces_the_old_one(trader, folder, rows):
 
 def test_files_hold_no_pickle(folder):
     assert sorted(name for name in read_files(folder)) == [
+        "boosting_trend.skops",
+        "epochs.parquet",
         "expert_range.skops",
         "expert_stress.skops",
-        "expert_trend.skops",
         "gate.safetensors",
+        "graph_trend.safetensors",
+        "network_cnn.safetensors",
         "out_of_fold.parquet",
+        "settings_cnn.json",
+        "settings_trend.json",
         "trader.json",
     ]
     for data in read_files(folder).values():
@@ -111,8 +124,13 @@ def test_files_hold_no_pickle(folder):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("expert_range.skops", pickle.dumps([1]), "a stored expert is not readable"),
+        ("expert_range.skops", pickle.dumps([1]), "a stored range expert is not readable"),
         ("expert_range.skops", skops.io.dumps(FunctionTransformer(np.exp)), "FunctionTransformer, which no model"),
+        ("boosting_trend.skops", skops.io.dumps(FunctionTransformer(np.exp)), "FunctionTransformer, which no model"),
+        ("network_cnn.safetensors", pickle.dumps([1]), "a stored cnn expert is not readable"),
+        ("graph_trend.safetensors", pickle.dumps([1]), "a stored trend expert is not readable"),
+        ("settings_cnn.json", b"{}", "a stored cnn expert is not readable"),
+        ("epochs.parquet", b"", "is not readable"),
         ("gate.safetensors", pickle.dumps([1]), "is not readable"),
         ("gate.safetensors", safetensors.torch.save({"scale": torch.zeros(3)}), "does not fit a 3-8-n gate"),
         ("out_of_fold.parquet", pickle.dumps([1]), "is not readable"),
@@ -129,9 +147,11 @@ def test_a_foreign_file_with_a_fitting_checksum_is_refused(folder, name, data, m
 @pytest.mark.parametrize(
     "change",
     [
-        {"experts": ["range", "oracle"]},
-        {"experts": ["../../etc"]},
+        {"experts": [["range", "oracle"]]},
+        {"experts": [["../../etc", "range"]]},
+        {"experts": ["range"]},
         {"experts": []},
+        {"views": ["selected"]},
         {"columns": ["hurst_200"]},
         {"gate": {"hidden": 8, "unknown": 1}},
         {"calibration": {"slope": 1.0}},
@@ -147,7 +167,7 @@ def test_settings_that_do_not_fit_are_refused(folder, change):
 
 
 def test_a_flipped_byte_is_found(folder):
-    (path,) = folder.glob("expert_trend.*.skops")
+    (path,) = folder.glob("boosting_trend.*.skops")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

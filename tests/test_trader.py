@@ -54,6 +54,7 @@ def test_prediction_is_one_row_each_with_opinions_and_weights(fitted, market):
     assert predicted.columns == [
         "open_time",
         "probability",
+        "is_padded",
         *(f"{name}_probability" for name in NAMES),
         *(f"{name}_weight" for name in NAMES),
     ]
@@ -61,6 +62,7 @@ def test_prediction_is_one_row_each_with_opinions_and_weights(fitted, market):
     assert predicted["open_time"].dt.epoch("ms").to_list() == market.open_time_ms.tolist()
     assert predicted.drop("open_time").null_count().sum_horizontal().item() == 0
     assert predicted["probability"].is_between(0, 1).all()
+    assert not predicted["is_padded"].any()  # none of these experts looks back
 
 
 def test_probability_is_the_calibrated_mixture(fitted, market):
@@ -76,7 +78,7 @@ def test_probability_is_the_calibrated_mixture(fitted, market):
 def test_final_experts_are_fitted_on_all_training_rows(fitted, fit_rows):
     X = MedianImputer().fit_rows(fit_rows).transform(fit_rows.x)
     alone = RangeExpert().fit(X, fit_rows.label, effort=EFFORT)
-    assert fitted.experts_["range"].n_parameters() == fit_rows.x.size
+    assert fitted.experts_["range"].vital_signs() == {"range_memory_units": fit_rows.x.size}
     np.testing.assert_array_equal(fitted.predict(fit_rows)["range_probability"], alone.predict_proba(X))
 
 
@@ -135,15 +137,15 @@ def test_other_rows_of_the_same_call_do_not_move_a_prediction(fitted, market):
 @pytest.mark.parametrize("names", [("range",), ("trend", "stress"), NAMES])
 def test_any_choice_of_experts(names, fit_rows):
     trader = new_trader(names).fit(fit_rows, effort=EFFORT)
-    telemetry = trader.telemetry(fit_rows)
-    assert list(telemetry) == [f"share_{name}" for name in names]
-    assert sum(telemetry.values()) == pytest.approx(1.0)
+    predicted = trader.predict(fit_rows)
+    assert [name for name in predicted.columns if name.endswith("_weight")] == [f"{name}_weight" for name in names]
+    assert list(trader.experts_) == list(names)
     assert trader.vital_signs()["gating_network_params"] == 32 + 9 * len(names)
 
 
 def test_vital_signs(fitted, fit_rows):
     signs = fitted.vital_signs()
-    nodes = fitted.experts_["trend"].n_parameters()
+    nodes = fitted.experts_["trend"].vital_signs()["trend_expert_nodes"]
     assert signs == {
         "gating_network_params": 59,
         "trend_expert_nodes": nodes,
@@ -158,13 +160,6 @@ def test_two_experts_of_a_kind_add_up(fit_rows):
     experts = {"range": RangeExpert(), "range_wide": RangeExpert(n_neighbors=50)}
     trader = MoneyMachineTrader(experts=experts, gate=GatingNetwork()).fit(fit_rows, effort=EFFORT)
     assert trader.vital_signs()["range_memory_units"] == 2 * fit_rows.x.size
-
-
-def test_telemetry_is_the_mean_weight(fitted, market):
-    predicted = fitted.predict(market)
-    for name in NAMES:
-        share = fitted.telemetry(market)[f"share_{name}"]
-        assert share == pytest.approx(predicted[f"{name}_weight"].mean())
 
 
 def test_a_collapse_is_named(fit_rows):
@@ -231,19 +226,23 @@ def test_same_bits_however_the_numbers_lie_in_memory(fitted, fit_rows, market):
     assert other.oof_.equals(fitted.oof_)
 
 
-def test_progress_tells_each_step(fit_rows):
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_progress_tells_each_step(fit_rows, n_threads):
     told = []
-    new_trader().fit(fit_rows, effort=EFFORT, progress=lambda what, done: told.append((what, round(done, 3))))
-    assert told == [
-        ("trend expert, out of fold", 0.0),
-        ("range expert, out of fold", 0.143),
-        ("stress expert, out of fold", 0.286),
-        ("gate", 0.429),
-        ("trend expert, all rows", 0.571),
-        ("range expert, all rows", 0.714),
-        ("stress expert, all rows", 0.857),
-        ("done", 1.0),
+    progress = lambda what, done: told.append((what, round(done, 3)))  # noqa: E731
+    new_trader().fit(fit_rows, effort=EFFORT, n_threads=n_threads, progress=progress)
+    fits = [
+        (f"{name} expert, {fit}{end}")
+        for name in NAMES
+        for fit in ("out of fold", "all rows")
+        for end in ("", ", done")
     ]
+    assert sorted(what for what, _ in told[:-2]) == sorted(fits)
+    assert [share for _, share in told] == sorted(share for _, share in told)
+    assert told[0][1] == 0.0
+    assert told[-2:] == [("gate", 0.99), ("done", 1.0)]
+    if n_threads == 1:
+        assert [what for what, _ in told[:-2]] == fits
 
 
 def test_only_training_rows_are_fitted_on(market):

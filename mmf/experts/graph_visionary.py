@@ -1,26 +1,17 @@
 """GraphVisionary: what the last 16 bars of each symbol say, and what the symbols beside it add."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from torch import nn
 
 from mmf.errors import CallError, DataError
-from mmf.experts.neural import (
-    Checkpoint,
-    EpochRecord,
-    NeuralExpert,
-    Schedule,
-    Standardiser,
-    choose_device,
-    log_loss,
-    one_thread,
-    seeded,
-    train_network,
-)
+from mmf.experts.neural import NeuralExpert, Standardiser, choose_device, dropped, log_loss, stops_by, trained_on
+from mmf.experts.protocol import ALONE, Session
+from mmf.experts.training import one_thread, seeded
 from mmf.scheduler import Effort
 
 WINDOW_BARS = 16
@@ -75,6 +66,9 @@ class GraphVisionary(NeuralExpert):
     (2018), Graph attention networks, in the scaled dot-product form of Vaswani et al. (2017).
     """
 
+    name: ClassVar[str] = "graph"
+    context_bars: ClassVar[int] = WINDOW_BARS - 1
+
     def __init__(
         self,
         *,
@@ -95,15 +89,7 @@ class GraphVisionary(NeuralExpert):
         self.seed = seed
 
     def fit(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        *,
-        present: np.ndarray,
-        effort: Effort,
-        stop_on: np.ndarray | None = None,
-        checkpoint: Checkpoint | None = None,
-        on_epoch: Callable[[EpochRecord], None] = lambda _: None,
+        self, X: np.ndarray, y: np.ndarray, *, present: np.ndarray, effort: Effort, session: Session = ALONE
     ) -> Self:
         """Learn from a panel.
 
@@ -116,21 +102,16 @@ class GraphVisionary(NeuralExpert):
         present : np.ndarray
             (T, S) bool: whether the symbol has a bar at that instant.
         effort : Effort
-            `epochs` at most.
-        stop_on : np.ndarray, optional
-            (T,) bool: instants that early stopping judges by; they are not trained on.
-        checkpoint : Checkpoint, optional
-            Where an unfinished training is kept and resumed from.
-        on_epoch : callable
-            Receives each epoch's record.
+            `epochs` at most; all of them are run where the session names no instants to stop by.
+        session : Session
+            (T,) instants of early stopping, and where an unfinished fit is kept.
 
         Raises
         ------
         DataError
             No present bar has a label to train on.
         """
-        held = np.zeros(len(X), bool) if stop_on is None else stop_on
-        trained = present & ~np.isnan(y) & ~held[:, None]
+        trained = present & trained_on(y, session)
         if not trained.any():
             raise DataError("GraphVisionary has no labelled row to train on. Take more history.")
         device = choose_device()
@@ -143,17 +124,16 @@ class GraphVisionary(NeuralExpert):
         def losses(generator: torch.Generator) -> Iterator[torch.Tensor]:
             order = instants[torch.randperm(len(instants), generator=generator)]
             for batch in order.split(self.batch_instants):
-                yield log_loss(network(*panel.windows(batch)).logits, labels[batch])
+                yield log_loss(network(*panel.windows(batch), noise=generator).logits, labels[batch])
 
-        history = train_network(
+        return self._train(
             network,
             losses,
-            Schedule(effort.epochs, self.learning_rate, self.weight_decay, self.patience, self.seed),
-            validation_loss=None if stop_on is None else lambda: _held_loss(network, panel, y, held),
-            checkpoint=checkpoint,
-            on_epoch=on_epoch,
+            epochs=effort.epochs,
+            session=session,
+            device=device,
+            validation_loss=lambda: _held_loss(network, panel, y, stops_by(y, session)),
         )
-        return self._keep(network, history, device)
 
     def predict_proba(self, X: np.ndarray, /, *, present: np.ndarray) -> np.ndarray:
         """Return (T, S) float64 probabilities of label 1, NaN where a symbol is absent.
@@ -202,18 +182,21 @@ class GraphNetwork(nn.Module):
         self.key = nn.Linear(hidden, hidden)
         self.value = nn.Linear(hidden, hidden)
         self.out = nn.Linear(hidden, hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.head = nn.Linear(hidden, 1)
 
-    def forward(self, windows: torch.Tensor, present: torch.Tensor) -> Answer:
-        """Answer every symbol of every instant; absent ones are answered too, and mean nothing."""
+    def forward(self, windows: torch.Tensor, present: torch.Tensor, *, noise: torch.Generator | None = None) -> Answer:
+        """Answer every symbol of every instant; absent ones are answered too, and mean nothing.
+
+        Dropout draws from `noise`, and without it nothing is dropped.
+        """
         b, s, length, p = windows.shape
         states, _ = self.lstm(windows.reshape(b * s, length, p))
-        said = self.dropout(states[:, -1]).reshape(b, s, -1)
+        said = dropped(states[:, -1].reshape(b, s, -1), self.dropout, noise)
         energy = torch.sigmoid(self.energy(windows[:, :, -1]).squeeze(-1))  # (b, s)
         attention = self._attention(said, energy, present)
         heard = self.out(attention @ self.value(said))
-        return Answer(self.head(self.dropout(said + heard)).squeeze(-1), energy, attention)
+        return Answer(self.head(dropped(said + heard, self.dropout, noise)).squeeze(-1), energy, attention)
 
     def _attention(self, said: torch.Tensor, energy: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         """(b, s, s): rows listen, columns speak; absent symbols do not speak."""
@@ -260,8 +243,8 @@ def _window_places(present: np.ndarray) -> np.ndarray:
     return places
 
 
-def _held_loss(network: nn.Module, panel: _Panel, y: np.ndarray, held: np.ndarray) -> float:
-    instants = torch.from_numpy(np.flatnonzero(held & ~np.isnan(y).all(axis=1)))
+def _held_loss(network: nn.Module, panel: _Panel, y: np.ndarray, judged: np.ndarray) -> float:
+    instants = torch.from_numpy(np.flatnonzero(judged.any(axis=1)))
     with torch.inference_mode():
         logits = [network(*panel.windows(part)).logits.cpu() for part in instants.split(PREDICTED_INSTANTS)]
         return log_loss(torch.cat(logits), torch.from_numpy(y.astype(np.float32))[instants]).item()

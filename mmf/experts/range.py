@@ -9,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from mmf.errors import DataError
+from mmf.experts.protocol import ALONE, EpochRecord, Session, View
 from mmf.scheduler import Effort
 
 
@@ -37,12 +38,21 @@ class RangeExpert(BaseEstimator):
     """
 
     name: ClassVar[str] = "range"
-    vital_sign: ClassVar[str] = "range_memory_units"
+    reads: ClassVar[View] = "selected"
+    context_bars: ClassVar[int] = 0
+    history_: ClassVar[tuple[EpochRecord, ...]] = ()
 
     def __init__(self, *, n_neighbors: int = 15) -> None:
         self.n_neighbors = n_neighbors
 
-    def fit(self, X: np.ndarray, y: np.ndarray, *, effort: Effort) -> Self:  # noqa: ARG002 - nothing to prolong
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        effort: Effort,  # noqa: ARG002 - there is nothing to prolong
+        session: Session = ALONE,  # noqa: ARG002 - nor to resume
+    ) -> Self:
         """Store (n, p) features and (n,) labels 0.0 or 1.0.
 
         Raises
@@ -60,11 +70,11 @@ class RangeExpert(BaseEstimator):
         self.neighbors_ = neighbors.fit(self.scaler_.transform(X), y)
         return self
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+    def predict_proba(self, X: np.ndarray, /) -> np.ndarray:
         """Return (n,) float64 probabilities of label 1; an exact copy of a stored row outvotes the rest."""
         with threadpool_limits(1):
             return self.neighbors_.predict_proba(self.scaler_.transform(X))[:, 1].astype(np.float64)
 
-    def n_parameters(self) -> int:
+    def vital_signs(self) -> dict[str, int]:
         """Count the numbers in memory: stored rows times columns."""
-        return self.neighbors_.n_samples_fit_ * self.neighbors_.n_features_in_
+        return {"range_memory_units": self.neighbors_.n_samples_fit_ * self.neighbors_.n_features_in_}

@@ -1,15 +1,20 @@
 """The experts there are, by name."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from mmf.errors import CallError
+from mmf.experts.graph_visionary import GraphVisionary
 from mmf.experts.protocol import Expert
 from mmf.experts.range import RangeExpert
 from mmf.experts.stress import StressExpert
+from mmf.experts.temporal_cnn import TemporalCNN
 from mmf.experts.trend import TrendExpert
 
-EXPERTS: dict[str, type[TrendExpert] | type[RangeExpert] | type[StressExpert]] = {
-    kind.name: kind for kind in (TrendExpert, RangeExpert, StressExpert)
+EXPERTS: dict[str, Callable[[], Expert]] = {
+    "trend": lambda: TrendExpert(graph=GraphVisionary()),
+    "range": RangeExpert,
+    "stress": StressExpert,
+    "cnn": TemporalCNN,
 }
 
 

@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from mmf.experts.protocol import ALONE, EpochRecord, Session, View
 from mmf.scheduler import Effort
 
 
@@ -34,13 +35,22 @@ class StressExpert(BaseEstimator):
     """
 
     name: ClassVar[str] = "stress"
-    vital_sign: ClassVar[str] = "stress_coefficients"
+    reads: ClassVar[View] = "selected"
+    context_bars: ClassVar[int] = 0
+    history_: ClassVar[tuple[EpochRecord, ...]] = ()
 
     def __init__(self, *, false_long_cost: float = 2.0, C: float = 0.03) -> None:
         self.false_long_cost = false_long_cost
         self.C = C
 
-    def fit(self, X: np.ndarray, y: np.ndarray, *, effort: Effort) -> Self:  # noqa: ARG002 - runs to its optimum
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        effort: Effort,  # noqa: ARG002 - it runs to its optimum
+        session: Session = ALONE,  # noqa: ARG002 - in milliseconds
+    ) -> Self:
         """Fit to the optimum on (n, p) features and (n,) labels 0.0 or 1.0."""
         self.scaler_ = StandardScaler().fit(X)
         weights = {0.0: self.false_long_cost, 1.0: 1.0}
@@ -49,14 +59,14 @@ class StressExpert(BaseEstimator):
             self.logistic_ = logistic.fit(self._scaled(X), y)
         return self
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+    def predict_proba(self, X: np.ndarray, /) -> np.ndarray:
         """Return (n,) float64 probabilities of label 1, pessimistic by the cost of a false long."""
         with threadpool_limits(1):
             return self.logistic_.predict_proba(self._scaled(X))[:, 1]
 
-    def n_parameters(self) -> int:
+    def vital_signs(self) -> dict[str, int]:
         """Count the coefficients, the intercept included."""
-        return self.logistic_.coef_.size + self.logistic_.intercept_.size
+        return {"stress_coefficients": self.logistic_.coef_.size + self.logistic_.intercept_.size}
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         return self.scaler_.transform(X.astype(np.float64))

@@ -1,6 +1,6 @@
 """Temporal CNN: a causal convolutional network that reads the last 316 bars and answers every bar in one pass."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar, Self
 
 import numpy as np
@@ -10,18 +10,17 @@ from torch.nn import functional
 
 from mmf.errors import CallError, DataError
 from mmf.experts.neural import (
-    Checkpoint,
-    EpochRecord,
     NeuralExpert,
-    Schedule,
     Standardiser,
     choose_device,
+    dropped,
     log_loss,
     mixed_precision,
-    one_thread,
-    seeded,
-    train_network,
+    stops_by,
+    trained_on,
 )
+from mmf.experts.protocol import ALONE, Session, View
+from mmf.experts.training import one_thread, seeded
 from mmf.scheduler import Effort
 
 DILATIONS = (1, 2, 4, 8, 16, 32)
@@ -57,13 +56,14 @@ class TemporalCNN(NeuralExpert):
     Notes
     -----
     Bai, Kolter and Koltun (2018), An empirical evaluation of generic convolutional and recurrent networks for
-    sequence modeling; the channel attention is that of Hu, Shen and Sun (2018), Squeeze-and-excitation networks,
-    with the sliding mean in place of the global one. Layer norms act on the channels of one bar, so no layer mixes
-    time other than backwards.
+    sequence modeling; the channel attention is that of Hu, Shen and Sun (2018),
+    Squeeze-and-excitation networks, with the sliding mean in place of the global one. Layer norms act on the channels
+    of one bar, so no layer mixes time other than backwards.
     """
 
     name: ClassVar[str] = "cnn"
-    vital_sign: ClassVar[str] = "cnn_parameters"
+    reads: ClassVar[View] = "latents"
+    context_bars: ClassVar[int] = CONTEXT_BARS
 
     def __init__(
         self,
@@ -84,16 +84,7 @@ class TemporalCNN(NeuralExpert):
         self.patience = patience
         self.seed = seed
 
-    def fit(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        *,
-        effort: Effort,
-        stop_on: np.ndarray | None = None,
-        checkpoint: Checkpoint | None = None,
-        on_epoch: Callable[[EpochRecord], None] = lambda _: None,
-    ) -> Self:
+    def fit(self, X: np.ndarray, y: np.ndarray, *, effort: Effort, session: Session = ALONE) -> Self:
         """Learn from one training block.
 
         Parameters
@@ -103,21 +94,16 @@ class TemporalCNN(NeuralExpert):
         y : np.ndarray
             (n,) labels 0.0 or 1.0; NaN where a bar is context only (purged, or without a label).
         effort : Effort
-            `epochs` at most.
-        stop_on : np.ndarray, optional
-            (n,) bool: rows that early stopping judges by; they are not trained on. Without it all epochs are run.
-        checkpoint : Checkpoint, optional
-            Where an unfinished training is kept and resumed from.
-        on_epoch : callable
-            Receives each epoch's record.
+            `epochs` at most; all of them are run where the session names no rows to stop by.
+        session : Session
+            Rows of early stopping, and where an unfinished fit is kept.
 
         Raises
         ------
         DataError
             No labelled row has 315 bars before it.
         """
-        held = np.zeros(len(y), bool) if stop_on is None else stop_on
-        trained = ~np.isnan(y) & ~held
+        trained = trained_on(y, session)
         segments = _segments(trained, self.segment_bars)
         device = choose_device()
         self.standardiser_ = Standardiser.of(X[trained])
@@ -129,24 +115,22 @@ class TemporalCNN(NeuralExpert):
             for i in torch.randperm(len(segments), generator=generator).tolist():
                 first, stop = segments[i]
                 with mixed_precision(device):
-                    logits = network(inputs[None, first - CONTEXT_BARS : stop])[0]
+                    logits = network(inputs[None, first - CONTEXT_BARS : stop], noise=generator)[0]
                 yield log_loss(logits.float(), labels[first:stop])
 
-        history = train_network(
+        return self._train(
             network,
             losses,
-            Schedule(effort.epochs, self.learning_rate, self.weight_decay, self.patience, self.seed),
-            validation_loss=None if stop_on is None else lambda: _held_loss(network, inputs, y, held),
-            checkpoint=checkpoint,
-            on_epoch=on_epoch,
+            epochs=effort.epochs,
+            session=session,
+            device=device,
+            validation_loss=lambda: _held_loss(network, inputs, y, stops_by(y, session)),
         )
-        return self._keep(network, history, device)
 
     def predict_proba(self, X: np.ndarray, /) -> np.ndarray:
         """Return (n,) float64 probabilities of label 1 for consecutive bars.
 
-        The first 315 rows lack bars before them and read zeros (the training mean) in their place; hand over earlier
-        bars and leave those rows out, or mark them with `is_padded`.
+        The first 315 rows lack bars before them and read zeros (the training mean) in their place.
         """
         inputs = torch.from_numpy(self.standardiser_.apply(X))
         with one_thread(), torch.inference_mode():
@@ -174,26 +158,22 @@ class CausalNetwork(nn.Module):
         self.squeeze = nn.Linear(channels, channels // 4)
         self.excite = nn.Linear(channels // 4, channels)
         self.hidden = nn.Linear(2 * channels, channels // 2)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.head = nn.Linear(channels // 2, 1)
 
-    def forward(self, bars: torch.Tensor) -> torch.Tensor:
-        """Answer each bar that has its context."""
+    def forward(self, bars: torch.Tensor, *, noise: torch.Generator | None = None) -> torch.Tensor:
+        """Answer each bar that has its context; dropout draws from `noise`, and without it nothing is dropped."""
         if bars.shape[1] <= CONTEXT_BARS:
             raise CallError(f"the network reads {CONTEXT_BARS + 1} bars for one answer, got {bars.shape[1]}.")
         states = bars
         for block in self.blocks:
-            states = block(states)  # (batch, T + 63, channels) after the last
+            states = block(states, noise)  # (batch, T + 63, channels) after the last
         pooled = _sliding_mean(states)  # (batch, T, channels)
         attention = torch.sigmoid(self.excite(functional.relu(self.squeeze(pooled))))
         # the mean tells the last 64 bars apart from others, the newest state where in them the market stands
         seen = torch.cat([pooled * attention, states[:, POOLED_BARS - 1 :] * attention], dim=-1)
-        return self.head(self.dropout(functional.relu(self.hidden(seen)))).squeeze(-1)
-
-
-def is_padded(n_rows: int, /) -> np.ndarray:
-    """(n_rows,) bool: rows at the beginning of a history that lack some of the bars that an answer reads."""
-    return np.arange(n_rows) < CONTEXT_BARS
+        hidden = functional.relu(self.hidden(seen))  # (batch, T, channels / 2)
+        return self.head(dropped(hidden, self.dropout, noise)).squeeze(-1)
 
 
 # ------------------------------------------------------------------------------------
@@ -206,11 +186,11 @@ class _Block(nn.Module):
         super().__init__()
         self.first = _Convolution(n_in, channels, dilation)
         self.second = _Convolution(channels, channels, dilation)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.around = nn.Identity() if n_in == channels else nn.Linear(n_in, channels)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out = self.dropout(self.second(self.dropout(self.first(x))))
+    def forward(self, x: torch.Tensor, noise: torch.Generator | None) -> torch.Tensor:
+        out = dropped(self.second(dropped(self.first(x), self.dropout, noise)), self.dropout, noise)
         return out + self.around(x[:, -out.shape[1] :])
 
 
@@ -259,9 +239,9 @@ def _segments(trained: np.ndarray, segment_bars: int) -> list[tuple[int, int]]:
     return [(a, b) for a, b in ranges if trained[a:b].any()]
 
 
-def _held_loss(network: nn.Module, inputs: torch.Tensor, y: np.ndarray, held: np.ndarray) -> float:
+def _held_loss(network: nn.Module, inputs: torch.Tensor, y: np.ndarray, judged: np.ndarray) -> float:
     """Log-loss of the rows of early stopping; their context may lie among the rows trained on."""
-    rows = np.flatnonzero(held & ~np.isnan(y))
+    rows = np.flatnonzero(judged)
     first = int(rows[0])
     start = max(0, first - CONTEXT_BARS)
     with torch.inference_mode():

@@ -6,7 +6,7 @@ import torch
 
 from mmf.errors import CallError, DataError
 from mmf.experts.graph_visionary import GraphNetwork, GraphVisionary
-from mmf.experts.neural import Checkpoint
+from mmf.experts.protocol import Session
 from mmf.scheduler import Effort
 
 RNG = np.random.default_rng(3)
@@ -164,22 +164,20 @@ def test_it_hears_what_another_symbol_says() -> None:
 def test_rows_of_early_stopping_are_not_trained_on() -> None:
     held = np.arange(N) >= 400
     other = np.where(held[:, None], 1 - LABEL, LABEL)
-    first = small().fit(PANEL, LABEL, present=PRESENT, effort=Effort(epochs=2), stop_on=held)
-    second = small().fit(PANEL, other, present=PRESENT, effort=Effort(epochs=2), stop_on=held)
+    first = small().fit(PANEL, LABEL, present=PRESENT, effort=Effort(epochs=2), session=Session(stop_on=held))
+    second = small().fit(PANEL, other, present=PRESENT, effort=Effort(epochs=2), session=Session(stop_on=held))
     assert [r.loss for r in first.history_] == [r.loss for r in second.history_]
     assert [r.validation_loss for r in first.history_] != [r.validation_loss for r in second.history_]
 
 
 def test_a_resumed_fit_predicts_what_an_uninterrupted_one_does(tmp_path: Path, fitted: GraphVisionary) -> None:
-    checkpoint = Checkpoint(tmp_path / "graph.safetensors", "panel")
-
-    def interrupt(_: object) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    settings = {"present": PRESENT, "effort": Effort(epochs=3), "checkpoint": checkpoint}
+    settings = {"present": PRESENT, "effort": Effort(epochs=3)}
     with pytest.raises(KeyboardInterrupt):
-        small().fit(PANEL, LABEL, on_epoch=interrupt, **settings)
-    resumed = small().fit(PANEL, LABEL, **settings)
+        small().fit(PANEL, LABEL, session=Session(folder=tmp_path, on_epoch=interrupt), **settings)
+    resumed = small().fit(PANEL, LABEL, session=Session(folder=tmp_path), **settings)
     assert np.array_equal(
         resumed.predict_proba(PANEL, present=PRESENT), fitted.predict_proba(PANEL, present=PRESENT), equal_nan=True
     )
@@ -190,7 +188,7 @@ def test_stored_and_restored_it_predicts_the_same_bits(fitted: GraphVisionary) -
     assert np.array_equal(
         restored.predict_proba(PANEL, present=PRESENT), fitted.predict_proba(PANEL, present=PRESENT), equal_nan=True
     )
-    assert restored.n_parameters() == fitted.n_parameters()
+    assert restored.vital_signs() == fitted.vital_signs()
 
 
 def test_bad_input_says_what_to_do(fitted: GraphVisionary) -> None:

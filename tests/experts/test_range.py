@@ -35,7 +35,7 @@ def test_an_exact_copy_of_a_stored_row_outvotes_the_rest():
 
 
 def test_memory_is_rows_times_columns():
-    assert RangeExpert().fit(*planted(300, n_columns=7), effort=Effort()).n_parameters() == 2_100
+    assert RangeExpert().fit(*planted(300, n_columns=7), effort=Effort()).vital_signs() == {"range_memory_units": 2_100}
 
 
 def test_fewer_rows_than_neighbours():

@@ -27,4 +27,4 @@ def test_the_odds_of_a_long_are_about_halved():
 
 
 def test_coefficients_and_intercept_are_counted():
-    assert StressExpert().fit(*planted(200, n_columns=7), effort=Effort()).n_parameters() == 8
+    assert StressExpert().fit(*planted(200, n_columns=7), effort=Effort()).vital_signs() == {"stress_coefficients": 8}

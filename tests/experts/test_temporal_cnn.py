@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from mmf.errors import CallError, DataError
-from mmf.experts.neural import Checkpoint, EpochRecord
-from mmf.experts.temporal_cnn import CONTEXT_BARS, CausalNetwork, TemporalCNN, is_padded
+from mmf.experts.protocol import EpochRecord, Session
+from mmf.experts.temporal_cnn import CONTEXT_BARS, CausalNetwork, TemporalCNN
 from mmf.scheduler import Effort
 
 RNG = np.random.default_rng(5)
@@ -43,7 +43,6 @@ def test_the_first_bars_of_a_history_read_zeros_before_them(fitted: TemporalCNN)
     mean = np.repeat(fitted.standardiser_.mean[None], CONTEXT_BARS, axis=0)
     with_mean = fitted.predict_proba(np.concatenate([mean, BARS[:400]]))
     assert with_mean[CONTEXT_BARS:] == pytest.approx(fitted.predict_proba(BARS[:400]), abs=1e-6)
-    assert is_padded(400).sum() == 315
 
 
 @pytest.mark.parametrize("changed", [400, 900, 1_399])
@@ -94,14 +93,24 @@ def test_rows_of_early_stopping_and_rows_without_label_are_not_trained_on() -> N
     label = np.where(unknown, np.nan, LABEL)
     other_label = np.where(unknown, np.nan, np.where(held, 1 - LABEL, LABEL))
     records: list[EpochRecord] = []
-    first = small(patience=9).fit(BARS, label, effort=Effort(epochs=2), stop_on=held, on_epoch=records.append)
-    second = small(patience=9).fit(BARS, other_label, effort=Effort(epochs=2), stop_on=held)
+    told = Session(stop_on=held, on_epoch=lambda _, record: records.append(record))
+    first = small(patience=9).fit(BARS, label, effort=Effort(epochs=2), session=told)
+    second = small(patience=9).fit(BARS, other_label, effort=Effort(epochs=2), session=Session(stop_on=held))
     assert [r.loss for r in first.history_] == [r.loss for r in second.history_]
     assert [r.validation_loss for r in first.history_] != [r.validation_loss for r in second.history_]
     assert tuple(records) == first.history_
     assert np.array_equal(
         first.standardiser_.mean, small().fit(BARS[:1_150], LABEL[:1_150], effort=Effort(1, 1)).standardiser_.mean
     )
+
+
+def test_purged_rows_are_as_rows_without_label() -> None:
+    held, purged = np.arange(len(BARS)) >= 1_200, (np.arange(len(BARS)) >= 1_150) & (np.arange(len(BARS)) < 1_200)
+    session = Session(stop_on=held, purged=purged)
+    first = small().fit(BARS, LABEL, effort=Effort(epochs=2), session=session)
+    unknown = np.where(purged, np.nan, LABEL)
+    second = small().fit(BARS, unknown, effort=Effort(epochs=2), session=Session(stop_on=held))
+    assert first.history_ == second.history_
 
 
 def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads(fitted: TemporalCNN) -> None:
@@ -117,21 +126,19 @@ def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads(fitted: Temp
 
 
 def test_a_resumed_fit_predicts_what_an_uninterrupted_one_does(tmp_path: Path, fitted: TemporalCNN) -> None:
-    checkpoint = Checkpoint(tmp_path / "cnn.safetensors", "bars")
-
-    def interrupt(_: EpochRecord) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        small().fit(BARS, LABEL, effort=Effort(epochs=2), checkpoint=checkpoint, on_epoch=interrupt)
-    resumed = small().fit(BARS, LABEL, effort=Effort(epochs=2), checkpoint=checkpoint)
+        small().fit(BARS, LABEL, effort=Effort(epochs=2), session=Session(folder=tmp_path, on_epoch=interrupt))
+    resumed = small().fit(BARS, LABEL, effort=Effort(epochs=2), session=Session(folder=tmp_path))
     assert np.array_equal(resumed.predict_proba(BARS), fitted.predict_proba(BARS))
 
 
 def test_stored_and_restored_it_predicts_the_same_bits(fitted: TemporalCNN) -> None:
     restored = small().restore(fitted.state())
     assert np.array_equal(restored.predict_proba(BARS), fitted.predict_proba(BARS))
-    assert restored.n_parameters() == fitted.n_parameters()
+    assert restored.vital_signs() == fitted.vital_signs()
 
 
 @pytest.mark.parametrize("lost", ["mean", "network.head.bias"])

@@ -1,0 +1,149 @@
+"""The one out-of-fold scheme: which bars each fit sees, and what it may learn from them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmf.errors import CallError, DataError
+from mmf.experts.stretch import Stretch, places_of
+from mmf.impute import MedianImputer
+from mmf.rows import Rows, TrainingRows
+from mmf.splits import out_of_fold_cut
+
+STOP_SHARE = 0.1  # of the earlier rows, by which a neural fit stops early
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one fit sees.
+
+    Attributes
+    ----------
+    stretch : Stretch
+        All bars up to the last one trained on.
+    label : np.ndarray
+        (n,) 0.0, 1.0, or NaN for bars that are context only.
+    stop_on, purged : np.ndarray or None
+        (n,) bool: see `mmf.experts.protocol.Session`.
+    """
+
+    stretch: Stretch
+    label: np.ndarray
+    stop_on: np.ndarray | None = None
+    purged: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """The two fits of every expert, and what it is asked in between.
+
+    Attributes
+    ----------
+    early : Block
+        The earlier rows, with those that early stopping looks at.
+    asked : Stretch
+        The bars up to the end of the later rows, filled as the earlier ones are.
+    places : np.ndarray
+        Where the later rows lie among them.
+    whole : Block
+        All rows.
+    """
+
+    early: Block
+    asked: Stretch
+    places: np.ndarray
+    whole: Block
+
+
+def stored_rows(rows: TrainingRows, history: Rows | None, /, *, needs_history: bool) -> Rows:
+    """Return the history up to the last training row, with the columns of the rows and its labels taken away.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+        What is trained on.
+    history : Rows or None
+        All stored rows of the series; None: the rows themselves.
+    needs_history : bool
+        Whether an expert looks back, so that there must be one.
+
+    Raises
+    ------
+    CallError
+        The history is absent though it is needed, lacks a training row or holds other features of one.
+    """
+    if history is None:
+        if needs_history:
+            raise CallError(
+                "experts that look back need the history: all stored rows of the series up to the last training "
+                "row. Hand it over, or leave those experts out."
+            )
+        history = rows
+    kept = history.take(history.open_time_ms <= rows.open_time_ms[-1])
+    x = kept.matrix(rows.columns)
+    if not np.array_equal(x[places_of(kept.open_time_ms, rows)], rows.x, equal_nan=True):
+        raise CallError("the history holds other features of the training rows than the rows themselves.")
+    nothing = np.full(len(kept), np.nan), np.zeros(len(kept), np.int64)
+    return Rows(kept.open_time_ms, x, rows.columns, *nothing)
+
+
+def out_of_fold_scheme(rows: TrainingRows, stored: Rows, imputer: MedianImputer, /) -> tuple[Scheme, TrainingRows]:
+    """Cut the training rows in time, and return the scheme and the later rows.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+        What is trained on.
+    stored : Rows
+        From `stored_rows`.
+    imputer : MedianImputer
+        Fitted on the training rows.
+
+    Raises
+    ------
+    DataError
+        One of the two parts holds one label only.
+    """
+    early, late = out_of_fold_cut(rows)
+    _check_labels(early, "the earlier part")
+    _check_labels(late, "the later part")
+    first = stored.take(stored.open_time_ms <= early.open_time_ms[-1])
+    kept, tail = out_of_fold_cut(early, share=1 - STOP_SHARE)
+    earlier = MedianImputer().fit_rows(early)
+    stop_on, trained = _marked(first, tail), _marked(first, kept)
+    scheme = Scheme(
+        early=Block(
+            stretch=Stretch.of(first, earlier),
+            label=_labels(first, early),
+            stop_on=stop_on,
+            purged=_marked(first, early) & ~stop_on & ~trained,
+        ),
+        asked=Stretch.of(stored, earlier),
+        places=places_of(stored.open_time_ms, late),
+        whole=Block(Stretch.of(stored, imputer), _labels(stored, rows)),
+    )
+    return scheme, late
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _check_labels(rows: TrainingRows, part: str) -> None:
+    n_ones = int(rows.label.sum())
+    if n_ones in (0, len(rows)):
+        raise DataError(
+            f"{part} of the training rows holds {n_ones} rows of label 1 among {len(rows)}; both labels are "
+            "needed. Take more history or another hurdle."
+        )
+
+
+def _labels(stored: Rows, rows: TrainingRows) -> np.ndarray:
+    label = np.full(len(stored), np.nan)
+    label[places_of(stored.open_time_ms, rows)] = rows.label
+    return label
+
+
+def _marked(stored: Rows, rows: Rows) -> np.ndarray:
+    marked = np.zeros(len(stored), bool)
+    marked[places_of(stored.open_time_ms, rows)] = True
+    return marked
