@@ -22,6 +22,9 @@ _SIGN_NAMES = {
     "trend_expert_nodes": "Trend Expert Nodes",
     "range_memory_units": "Range Memory Units",
     "stress_coefficients": "Stress Coefficients",
+    "trend_head_params": "Trend Head Params",
+    "graph_params": "GraphVisionary Params",
+    "cnn_params": "Temporal CNN Params",
     "total": "TOTAL AI PARAMETERS",
     "neural_params": "of these neural",
 }
@@ -129,6 +132,9 @@ def show_trained(trained: "Trained") -> None:
     """Print [5] SYSTEM VITAL SIGNS."""
     signs = trained.trader.vital_signs()
     print_facts({_SIGN_NAMES[name]: value for name, value in signs.items()}, title="\n[5] SYSTEM VITAL SIGNS")
+    for name, reason in trained.trader.absent_.items():
+        results.print(f"  {name} is left out: {reason}", markup=False)
+    _show_epochs(trained)
     if trained.trader.collapsed_on_ is not None:
         results.print(
             f"  The gate has collapsed: nearly all weight goes to {trained.trader.collapsed_on_}.", markup=False
@@ -147,6 +153,9 @@ def show_judged(judged: "Judged") -> None:
         if name.startswith("share_"):
             bar = "█" * round(share * _BAR_WIDTH)
             results.print(f"  {name.removeprefix('share_'):<8} {share:6.1%}  {bar}", markup=False)
+    others = {name: value for name, value in judged.telemetry.items() if not name.startswith("share_")}
+    print_facts({name.replace("_", " "): f"{value:.3f}" for name, value in others.items()})
+    _show_uplift(judged)
     show_scores({name: scores.as_dict() for name, scores in judged.scores.items()})
 
 
@@ -206,6 +215,31 @@ def show_card(card: Mapping[str, Any]) -> None:
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _show_epochs(trained: "Trained") -> None:
+    """Print how long the networks were trained, and where."""
+    from mmf.experts.neural import choose_device
+
+    epochs = trained.trader.epochs_
+    if epochs.is_empty():
+        return
+    results.print(f"  Networks were trained on the {choose_device().type}:", markup=False)
+    columns = ("network", "fit", "epochs", "updates", "loss", "validation loss")
+    rows = [
+        (expert, fit, runs.height, runs["n_updates"].sum(), runs["loss"][-1], runs["validation_loss"].min())
+        for (expert, fit), runs in epochs.group_by("expert", "fit", maintain_order=True)
+    ]
+    print_table(rows, columns, right=columns[2:])
+
+
+def _show_uplift(judged: "Judged") -> None:
+    """Print what each expert is worth."""
+    if not judged.uplift:
+        return
+    columns = ("without", "log-loss rises by", "95 % interval")
+    rows = [(one.expert, f"{one.uplift:+.4f}", f"{one.low:+.4f} to {one.high:+.4f}") for one in judged.uplift]
+    print_table(rows, columns, right=columns[1:])
 
 
 def _span(open_time_ms: "np.ndarray") -> str:

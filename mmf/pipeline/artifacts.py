@@ -6,7 +6,7 @@ import platform
 import secrets
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
@@ -17,6 +17,9 @@ import numpy as np
 import polars as pl
 
 from mmf import model_store
+from mmf.experts.graph_visionary import GraphVisionary
+from mmf.experts.registry import EXPERTS
+from mmf.experts.trend import TrendExpert
 from mmf.features.build import content_hashes
 from mmf.pipeline.refine import FOLDER, save_refined
 from mmf.pipeline.train import RunResult
@@ -111,6 +114,11 @@ def run_card(run_id: str, result: RunResult, /) -> dict[str, Any]:
         "tensor_flex": None if result.refined.flex is None else result.refined.flex.report(),
         "vital_signs": result.trained.trader.vital_signs(),
         "telemetry": dict(result.judged.telemetry),
+        "telemetry_by_regime": result.judged.regimes.to_dicts(),
+        "switched_off": [asdict(uplift) for uplift in result.judged.uplift],
+        "reliability": result.judged.reliability.to_dicts(),
+        "epochs": result.trained.trader.epochs_.to_dicts(),
+        "experts_left_out": result.trained.trader.absent_,
         "collapsed_on": result.trained.trader.collapsed_on_,
         "thresholds": dict(result.trained.thresholds),
         "scores": {name: scores.as_dict() for name, scores in result.judged.scores.items()},
@@ -144,7 +152,8 @@ def _record(warehouse: Warehouse, run_id: str, result: RunResult, card: dict[str
     votes = result.selected.council.votes_.select(run, pl.col("column").alias("feature"), pl.exclude("column"))
     commit = warehouse.begin(f"votes and predictions of run {run_id}")
     commit.write("council_votes", None, votes, start=0, stop=1)
-    commit.write("predictions", None, result.judged.predictions.select(run, *key, pl.all()), start=0, stop=1)
+    predictions = _all_columns(result.judged.predictions)
+    commit.write("predictions", None, predictions.select(run, *key, pl.all()), start=0, stop=1)
     commit.publish()
     warehouse.save_run(
         run_id,
@@ -154,6 +163,15 @@ def _record(warehouse: Warehouse, run_id: str, result: RunResult, card: dict[str
         config=card["config"],
         card=card,
     )
+
+
+def _all_columns(predictions: pl.DataFrame) -> pl.DataFrame:
+    """Return the same columns whatever experts were in use, null for those that were not: the table has one schema."""
+    opinions = [f"{name}_{what}" for what in ("probability", "weight") for name in EXPERTS]
+    parts = [f"{name}_probability" for name in TrendExpert(graph=GraphVisionary()).part_names]
+    head = ("open_time", "close", "label", "probability", "is_padded")
+    absent = {name: pl.lit(None, pl.Float64) for name in (*opinions, *parts) if name not in predictions.columns}
+    return predictions.with_columns(**absent).select(*head, *opinions, *parts)
 
 
 def _council(result: RunResult) -> dict[str, Any]:

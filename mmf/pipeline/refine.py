@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmf.errors import DataError, LeakError
+from mmf.experts.protocol import View
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.state import TableState
 from mmf.rows import TrainingRows
@@ -38,11 +39,18 @@ class Refined:
     is_reused: bool = False
     why_not_reused: tuple[str, ...] = ()
 
+    @property
+    def views(self) -> dict[View, tuple[str, ...]]:
+        """Which columns the classic experts read, and, where there are latents, which the networks do."""
+        if self.flex is None:
+            return {"selected": self.columns}
+        return {"selected": self.columns, "latents": self.flex.names("full_latents")}
+
     def apply(self, rows: AnyRows, /) -> AnyRows:
-        """Return the rows with the columns that the experts read."""
+        """Return the rows with the columns of all views."""
         if self.flex is None:
             return rows.select(self.columns)
-        return self.flex.transform_rows(rows, mode="selected")
+        return self.flex.transform_rows(rows, mode="full_latents")
 
 
 def refine(

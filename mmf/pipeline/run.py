@@ -1,5 +1,6 @@
 """A whole run: train on a table state that is held meanwhile, then save what came out."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from mmf.pipeline.refine import FOLDER, save_refined
 from mmf.pipeline.state import TableState
 from mmf.pipeline.train import OnProgress, RunResult, distil, train
 from warehouse import Warehouse
+
+UNFINISHED = "unfinished"  # within the artifacts
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ def run(
 ) -> tuple[RunResult, RunArtifacts]:
     """Train, judge and save; see `mmf.pipeline.train.train` and `mmf.pipeline.artifacts.save_run`.
 
+    An interrupted run leaves its finished fits behind, and the same run goes on from there.
+
     The snapshot is pinned from the first read until the run is recorded, so that no expiry can take away what the run
     says it came from.
 
@@ -100,7 +105,10 @@ def run(
             user=user,
             artifacts=artifacts,
             must_refine=must_refine,
+            unfinished=artifacts / UNFINISHED,
             on_stage=on_stage,
             on_progress=on_progress,
         )
-        return result, save_run(warehouse, result, artifacts)
+        saved = save_run(warehouse, result, artifacts)
+        shutil.rmtree(artifacts / UNFINISHED, ignore_errors=True)
+        return result, saved

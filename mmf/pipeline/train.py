@@ -1,6 +1,6 @@
 """One run: rows of a table state, council, refinery, experts under the gate, honest scores."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,14 @@ import polars as pl
 from mmf.alpha_council import AlphaCouncil
 from mmf.evaluation.baselines import BASELINES
 from mmf.evaluation.scores import Scores, choose_threshold, evaluate
+from mmf.evaluation.telemetry import (
+    Regimes,
+    Uplift,
+    reliability,
+    switched_off,
+    telemetry,
+    telemetry_by_regime,
+)
 from mmf.experts.registry import build_experts
 from mmf.features.registry import UserFeatures
 from mmf.gate import GatingNetwork
@@ -48,6 +56,12 @@ class Prepared:
     training: TrainingRows
     judged: Rows
     n_purged: int
+
+    @property
+    def before_judged(self) -> Rows:
+        """All rows before the first judged one, with or without a label that a fit may see."""
+        rows = self.dataset.rows
+        return rows.take(rows.open_time_ms < self.judged.open_time_ms[0])
 
     @property
     def n_unlabelled(self) -> int:
@@ -91,12 +105,21 @@ class Judged:
     scores : mapping of str to Scores
         `mixture`, each expert alone, then the baselines; of the same rows, those that have a label.
     telemetry : mapping of str to float
-        `share_<expert>`: mean gate weight over these rows.
+        How the gate shared its trust out over these rows; see `mmf.evaluation.telemetry.telemetry`.
+    regimes : pl.DataFrame
+        The same by market regime.
+    uplift : sequence of Uplift
+        What each expert is worth.
+    reliability : pl.DataFrame
+        How often it happened, by how likely it was said to be.
     """
 
     predictions: pl.DataFrame
     scores: Mapping[str, Scores]
     telemetry: Mapping[str, float]
+    regimes: pl.DataFrame
+    uplift: Sequence[Uplift]
+    reliability: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -120,6 +143,7 @@ def train(
     user: UserFeatures = MMF_ONLY,
     artifacts: Path | None = None,
     must_refine: bool = False,
+    unfinished: Path | None = None,
     on_stage: Callable[[object], None] = lambda _: None,
     on_progress: OnProgress = lambda *_: None,
 ) -> RunResult:
@@ -139,6 +163,9 @@ def train(
         Where the refinery of the latest run lies.
     must_refine : bool
         Fit the refinery anew even where that one fits.
+    unfinished : Path, optional
+        Where finished fits and the epochs of unfinished ones are kept, so that the same call goes on after an
+        interruption. The caller deletes it.
     on_stage : callable
         Receives `Prepared`, `Selected`, `Refined`, `Recommendation`, `Trained` and `Judged` as each is reached.
     on_progress : callable(step, share)
@@ -161,7 +188,7 @@ def train(
     )
     recommendation = recommend(market_state(prepared.training))
     on_stage(recommendation)
-    trained = fit(prepared.training, refined, config, recommendation, on_progress=on_progress)
+    trained = fit(prepared, refined, config, recommendation, folder=unfinished, on_progress=on_progress)
     on_stage(trained)
     judged = judge(prepared, refined, trained, config)
     on_stage(judged)
@@ -229,17 +256,28 @@ def select(training: TrainingRows, config: TrainConfig, /) -> Selected:
 
 
 def fit(
-    training: TrainingRows,
+    prepared: Prepared,
     refined: Refined,
     config: TrainConfig,
     recommendation: Recommendation,
     /,
     *,
+    folder: Path | None = None,
     on_progress: OnProgress = lambda *_: None,
 ) -> Trained:
-    """Fit the mixture with the effort recommended, on training rows only."""
+    """Fit the mixture with the effort recommended, on training rows only.
+
+    Experts that look back read the rows between the training rows too, their features alone.
+    """
     trader = MoneyMachineTrader(experts=build_experts(), gate=GatingNetwork(), seed=config.seed)
-    trader.fit(refined.apply(training), effort=recommendation.effort, progress=on_progress)
+    trader.fit(
+        refined.apply(prepared.training),
+        effort=recommendation.effort,
+        history=refined.apply(prepared.before_judged),
+        views=refined.views,
+        folder=folder,
+        progress=on_progress,
+    )
     label = trader.oof_["label"].to_numpy()
     columns = {"mixture": "probability"} | {name: f"{name}_probability" for name in trader.experts_}
     thresholds = {name: choose_threshold(trader.oof_[column].to_numpy(), label) for name, column in columns.items()}
@@ -249,7 +287,7 @@ def fit(
 def judge(prepared: Prepared, refined: Refined, trained: Trained, config: TrainConfig, /) -> Judged:
     """Score the mixture, each expert and the baselines on the judged rows."""
     rows, trader = refined.apply(prepared.judged), trained.trader
-    opinions = trader.predict(rows)
+    opinions = trader.predict(rows, history=refined.apply(prepared.dataset.rows))
     probabilities = {"mixture": opinions["probability"]} | {
         name: opinions[f"{name}_probability"] for name in trader.experts_
     }
@@ -257,11 +295,23 @@ def judge(prepared: Prepared, refined: Refined, trained: Trained, config: TrainC
         name: evaluate(p.to_numpy(), rows.label, threshold=trained.thresholds[name], horizon=config.label.horizon)
         for name, p in probabilities.items()
     }
+    if "boosting_probability" in opinions.columns:  # the part of Trend that needs no network
+        alone = choose_threshold(trader.oof_["boosting_probability"].to_numpy(), trader.oof_["label"].to_numpy())
+        told = opinions["boosting_probability"].to_numpy()
+        scores["boosting alone"] = evaluate(told, rows.label, threshold=alone, horizon=config.label.horizon)
     for name, baseline in BASELINES.items():
         known, told = (baseline(prepared.training, part) for part in (prepared.training, prepared.judged))
         threshold = choose_threshold(known, prepared.training.label)
         scores[name.replace("_", " ")] = evaluate(told, rows.label, threshold=threshold, horizon=config.label.horizon)
-    return Judged(_predictions(prepared, opinions), scores, trader.telemetry(rows))
+    uplift = switched_off(opinions, rows.label, out_of_fold=trader.oof_, horizon=config.label.horizon)
+    return Judged(
+        predictions=_predictions(prepared, opinions),
+        scores=scores,
+        telemetry=telemetry(opinions),
+        regimes=telemetry_by_regime(opinions, rows, Regimes.of(refined.apply(prepared.training))),
+        uplift=uplift,
+        reliability=reliability(opinions["probability"].to_numpy(), rows.label),
+    )
 
 
 # ------------------------------------------------------------------------------------
