@@ -1,6 +1,6 @@
 """How a run is shown on the console, stage by stage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mmf.evaluation.scores import Scores
+    from mmf.evaluation.suspicion import Finding
     from mmf.pipeline.artifacts import RunArtifacts
     from mmf.pipeline.refine import Refined
     from mmf.pipeline.run import Primed
@@ -75,7 +76,7 @@ def show_selected(selected: "Selected") -> None:
     print_facts(
         {
             "columns": f"{votes.height:,}: {votes['base'].n_unique()} features, each with its lags",
-            "selected": f"{len(selected.columns):,} by at least two of three voters",
+            "selected": f"{len(selected.columns):,} by at least two of three voters; {_agreed(selected)}",
             "linear voter": _linear(selected),
         },
         title="\n[2] FEATURES AND COUNCIL",
@@ -83,6 +84,7 @@ def show_selected(selected: "Selected") -> None:
     ranks = {"linear": "linear_rank", "forest": "forest_rank", "mutual information": "mutual_rank"}
     top = votes.filter("is_selected").head(_N_TOP).select("column", *ranks.values())
     print_table(top.rows(), ("best by mean rank", *ranks), right=tuple(ranks))
+    _show_suspicious(selected.suspicious)
 
 
 def show_refined(refined: "Refined") -> None:
@@ -157,6 +159,7 @@ def show_judged(judged: "Judged") -> None:
     print_facts({name.replace("_", " "): f"{value:.3f}" for name, value in others.items()})
     _show_uplift(judged)
     show_scores({name: scores.as_dict() for name, scores in judged.scores.items()})
+    _show_suspicious(judged.suspicious)
 
 
 def show_scores(scores: Mapping[str, Mapping[str, Any]]) -> None:
@@ -217,6 +220,12 @@ def show_card(card: Mapping[str, Any]) -> None:
 # ------------------------------------------------------------------------------------
 
 
+def _show_suspicious(findings: "Sequence[Finding]") -> None:
+    """Print what is too good to be true."""
+    for finding in findings:
+        results.print(f"  SUSPICIOUS: {finding.reason}", style="bold red", markup=False, soft_wrap=True)
+
+
 def _show_epochs(trained: "Trained") -> None:
     """Print how long the networks were trained, and where."""
     from mmf.experts.neural import choose_device
@@ -249,6 +258,15 @@ def _span(open_time_ms: "np.ndarray") -> str:
 
 def _score(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _agreed(selected: "Selected") -> str:
+    """How alike two seeds would vote."""
+    agreement = selected.council.agreement_
+    if agreement is None:
+        return "seeds were not compared"
+    jaccard = agreement.filter(agreement["voter"] == "council")["jaccard"].item()
+    return f"a forest of another seed would leave {jaccard:.0%} of them the same (Jaccard)"
 
 
 def _linear(selected: "Selected") -> str:

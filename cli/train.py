@@ -11,7 +11,7 @@ from cli import report
 from cli.console import print_json, progress_bar, say
 from cli.exchange import EXCHANGES, BaseUrlOption, Failure, Span, Urls, refresh_shown
 from cli.feature_build import build_shown
-from cli.feature_sets import chosen_set, user_features
+from cli.feature_sets import SetOption, chosen_set, user_features
 from cli.ingest import EdgeOption, ingest_simulated
 from cli.options import (
     ArtifactsOption,
@@ -55,7 +55,6 @@ ForceRefineryOption = Annotated[
     bool, typer.Option("--tensor-flex-force-retrain", help="Fit the refinery anew even where the stored one fits.")
 ]
 _DEMO_DAYS = 730
-_LEAD_BARS = 5_120 + 13  # the longest memory of a feature, and the longest lag
 _DAY_MS = 86_400_000
 
 
@@ -77,7 +76,7 @@ def demo(
     settings = read_settings(config)
     training = _config(settings, days=days, seed=seed)
     market = MarketConfig(
-        n_bars=days * 24 + _LEAD_BARS,
+        n_bars=days * 24 + _lead_bars(training),
         edge=edge,
         strength=strength,
         horizon=training.label.horizon,
@@ -98,6 +97,7 @@ def run(
     exchange: ExchangeOption = None,
     category: CategoryOption = None,
     interval: IntervalOption = None,
+    set_name: SetOption = None,
     days: DaysOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use what is stored; ask no exchange.")] = False,
     base_url: BaseUrlOption = None,
@@ -117,7 +117,9 @@ def run(
     """
     settings = read_settings(config)
     series = one_series(settings, exchange=exchange, category=category, symbol=symbol, interval=interval)
-    training = _config(settings, days=days, seed=seed, context=context, use_tensor_flex=use_tensor_flex)
+    training = _config(
+        settings, set_name=set_name, days=days, seed=seed, context=context, use_tensor_flex=use_tensor_flex
+    )
     work = _prime if tensor_flex_train_only else _train
     with open_warehouse(warehouse, settings, create=not offline) as opened:
         if not offline:
@@ -130,7 +132,9 @@ def run(
 def train(
     series: Annotated[str, typer.Argument(metavar="SERIES", help="Such as bybit:linear:BTCUSDT:60.")],
     *,
-    features: Annotated[str | None, typer.Option(help="Table state: core, core@v3 or core@v3@S17.")] = None,
+    features: Annotated[
+        str | None, typer.Option("--features", "--set", help="Table state: core, core@v3 or core@v3@S17.")
+    ] = None,
     days: DaysOption = None,
     seed: SeedOption = None,
     context: ContextOption = None,
@@ -150,7 +154,14 @@ def train(
     with open_warehouse(warehouse, settings) as opened:
         parsed = Series.parse(series)
         state = resolve_state(opened, parsed, settings.pick("features.set", features, "core"))
-        training = _config(settings, days=days, seed=seed, context=context, use_tensor_flex=use_tensor_flex)
+        training = _config(
+            settings,
+            set_name=state.version.partition("@")[0],
+            days=days,
+            seed=seed,
+            context=context,
+            use_tensor_flex=use_tensor_flex,
+        )
         work = _prime if tensor_flex_train_only else _train
         where = artifacts_path(artifacts, settings)
         work(opened, state, settings, training, where, must_refine=tensor_flex_force_retrain, json=json)
@@ -162,6 +173,7 @@ def train(
 def _config(
     settings: Settings,
     *,
+    set_name: str | None = None,
     days: int | None,
     seed: int | None,
     context: list[str] | None = None,
@@ -172,7 +184,7 @@ def _config(
     from mmf.pipeline.config import TrainConfig
 
     return TrainConfig(
-        feature_set=settings.pick("features.set", None, "core"),
+        feature_set=settings.pick("features.set", set_name, "core"),
         lags=tuple(settings.pick("features.lags", None, LAGS)),
         context=tuple(settings.pick("features.context", context or None, ())),
         days=settings.pick("market.days", days, 730),
@@ -183,6 +195,13 @@ def _config(
         use_tensor_flex=settings.pick("tensor_flex.use", use_tensor_flex, True),
         seed=settings.pick("seed", seed, 0),
     )
+
+
+def _lead_bars(config: "TrainConfig") -> int:
+    """Bars before the first row that its features and their lags may remember."""
+    from mmf.features.record import LEAD_BARS
+
+    return LEAD_BARS + max(config.lags)
 
 
 def _bring_up_to_date(warehouse: "Warehouse", series: "Series", config: "TrainConfig", urls: Urls) -> None:
@@ -196,7 +215,7 @@ def _bring_up_to_date(warehouse: "Warehouse", series: "Series", config: "TrainCo
         return
     try:
         for one in (series, *(in_interval(series, Interval.parse(name)) for name in config.context)):
-            lead_ms = _LEAD_BARS * one.grid.ms
+            lead_ms = _lead_bars(config) * one.grid.ms
             days = None if config.days is None else config.days + -(-lead_ms // _DAY_MS)
             for result in refresh_shown(warehouse, [one], Span(days=days, is_all=days is None), urls=urls):
                 if isinstance(result, Failure):

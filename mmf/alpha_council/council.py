@@ -6,16 +6,19 @@ from typing import Self
 
 import joblib
 import numpy as np
+import polars as pl
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.model_selection import TimeSeriesSplit
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from mmf.alpha_council.forest import forest_importance
+from mmf.alpha_council.agreement import agreement
+from mmf.alpha_council.forest import mean_importance, tree_importances
 from mmf.alpha_council.linear import Fold, lasso
 from mmf.alpha_council.mutual_information import mutual_information
-from mmf.alpha_council.ranking import anova_f, standardise, votes_table
+from mmf.alpha_council.ranking import anova_f, votes_table
+from mmf.alpha_council.voters import BUILT_IN, Ballot, BuiltIn, Voter, check_voters, name_of, score_of
 from mmf.errors import CallError, DataError, LeakError
 from mmf.rows import PHYSICS_TRIO, TrainingRows
 from mmf.splits import time_folds
@@ -28,7 +31,7 @@ class AlphaCouncil(SelectorMixin, BaseEstimator):
 
     Any single score has a blind spot: a Lasso sees straight lines only, a forest spreads the credit among copies of
     one column, mutual information looks at one column at a time. So three of them rank every column, and a column
-    passes with two votes.
+    passes with two votes. Voters of your own may sit beside them (see `mmf.alpha_council.voters.Voter`).
 
     1. Linear: a Lasso whose penalty is chosen over time-ordered folds, ranked by the size of the coefficient of the
        standardised column; coefficients of zero come after, by ANOVA F. Where the Lasso keeps nothing, F ranks all.
@@ -40,11 +43,18 @@ class AlphaCouncil(SelectorMixin, BaseEstimator):
 
     Parameters
     ----------
+    voters : sequence of {"linear", "forest", "mutual"} or Voter
+        Who votes.
     top_ratio : float
         Share of the columns that each voter votes for.
+    min_votes : int
+        Votes with which a column passes.
     max_features : int, optional
         Length of an elite list: of the columns that pass, those of the best mean rank; `always_keep` counts towards
         it and never loses its place.
+    one_per_family : bool
+        Whether of a base feature and its lags only the one of best mean rank passes; none where one of them is
+        always kept.
     always_keep : sequence of str
         Columns that are selected whatever the votes.
     n_folds : int
@@ -65,14 +75,19 @@ class AlphaCouncil(SelectorMixin, BaseEstimator):
     votes_ : pl.DataFrame
         One row for each column, best mean rank first: column, base, lag, score and rank of each voter
         (`linear_score`, `linear_rank`, `forest_*`, `mutual_*`), anova_f, mean_rank, count_votes, is_kept, is_selected.
+        By feature and by lag: `mmf.alpha_council.families`.
     selected_ : tuple of str
         The columns selected, best mean rank first.
     columns_ : tuple of str
         All columns in the order of the fit.
-    lasso_alpha_ : float
-        The penalty chosen.
+    lasso_alpha_ : float or None
+        The penalty chosen; None where "linear" does not vote.
     is_lasso_empty_ : bool
         Whether that penalty left every coefficient at zero.
+    agreement_ : pl.DataFrame or None
+        How far the votes hang on the seed, for nothing: trees are independent draws, so each half of them is a
+        forest of another seed. The votes with one half against those with the other; see
+        `mmf.alpha_council.agreement.agreement`. None without a forest of two trees.
 
     Notes
     -----
@@ -83,8 +98,11 @@ class AlphaCouncil(SelectorMixin, BaseEstimator):
     def __init__(
         self,
         *,
+        voters: Sequence[BuiltIn | Voter] = BUILT_IN,
         top_ratio: float = 0.5,
+        min_votes: int = 2,
         max_features: int | None = None,
+        one_per_family: bool = False,
         always_keep: Sequence[str] = PHYSICS_TRIO,
         n_folds: int = 5,
         n_estimators: int = 200,
@@ -93,8 +111,11 @@ class AlphaCouncil(SelectorMixin, BaseEstimator):
         seed: int = 0,
         n_jobs: int | None = None,
     ) -> None:
+        self.voters = voters
         self.top_ratio = top_ratio
+        self.min_votes = min_votes
         self.max_features = max_features
+        self.one_per_family = one_per_family
         self.always_keep = always_keep
         self.n_folds = n_folds
         self.n_estimators = n_estimators
@@ -159,17 +180,15 @@ class AlphaCouncil(SelectorMixin, BaseEstimator):
         codes = _two_classes(y)
         # voters see the columns in the order of their names, so that the order given cannot matter
         order = np.argsort(np.array(self.columns_))
-        scores, f = self._scores(
-            np.asfortranarray(X[:, order]), codes, folds or [*TimeSeriesSplit(self.n_folds).split(X)]
+        ballot = Ballot(
+            columns=tuple(self.columns_[j] for j in order),
+            X=np.asfortranarray(X[:, order]),
+            y=codes,
+            folds=tuple(folds or TimeSeriesSplit(self.n_folds).split(X)),
+            seed=self.seed,
+            n_threads=joblib.cpu_count() if self.n_jobs is None else joblib.effective_n_jobs(self.n_jobs),
         )
-        self.votes_ = votes_table(
-            [self.columns_[j] for j in order],
-            scores,
-            f,
-            top_ratio=self.top_ratio,
-            max_features=self.max_features,
-            always_keep=self.always_keep,
-        )
+        self._count_votes(ballot)
         self.selected_ = tuple(self.votes_.filter("is_selected")["column"])
         return self
 
@@ -203,6 +222,7 @@ class AlphaCouncil(SelectorMixin, BaseEstimator):
         return names
 
     def _check_options(self) -> None:
+        check_voters(self.voters, self.min_votes)
         if not 0 < self.top_ratio <= 1:
             raise CallError(f"top_ratio {self.top_ratio} is not a share. Use a number above 0, at most 1.")
         if self.max_features is not None and self.max_features < max(1, len(self.always_keep)):
@@ -216,25 +236,61 @@ class AlphaCouncil(SelectorMixin, BaseEstimator):
                 "Build it with `mmf features build --set core`, or change always_keep."
             )
 
-    def _scores(
-        self, X: np.ndarray, codes: np.ndarray, folds: Sequence[Fold]
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        n_threads = joblib.cpu_count() if self.n_jobs is None else joblib.effective_n_jobs(self.n_jobs)
-        Z = standardise(X)
-        coefficients, self.lasso_alpha_ = lasso(Z, codes, folds=folds, n_threads=n_threads)
+    def _count_votes(self, ballot: Ballot) -> None:
+        f = anova_f(ballot.standardised, ballot.y)
+        self.lasso_alpha_, self.is_lasso_empty_, self.agreement_ = None, False, None
+        trees = self._trees(ballot) if "forest" in self.voters else np.zeros((0, len(f)))
+        scores = {name_of(voter): self._score(voter, ballot, trees) for voter in self.voters}
+        self.votes_ = self._table(ballot, scores, f)
+        if len(trees) > 1:
+            halves = (
+                self._table(ballot, scores | {"forest": mean_importance(half)}, f) for half in (trees[::2], trees[1::2])
+            )
+            self.agreement_ = agreement(*halves, top_ratio=self.top_ratio)
+
+    def _score(self, voter: BuiltIn | Voter, ballot: Ballot, trees: np.ndarray) -> np.ndarray:
+        match voter:
+            case "linear":
+                return self._linear(ballot)
+            case "forest":
+                return mean_importance(trees)
+            case "mutual":
+                return mutual_information(
+                    ballot.X, ballot.y, n_neighbors=self.n_neighbors, seed=self.seed, n_threads=ballot.n_threads
+                )
+            case _:
+                return score_of(voter, ballot)
+
+    def _linear(self, ballot: Ballot) -> np.ndarray:
+        coefficients, self.lasso_alpha_ = lasso(
+            ballot.standardised, ballot.y, folds=ballot.folds, n_threads=ballot.n_threads
+        )
         self.is_lasso_empty_ = not coefficients.any()
         if self.is_lasso_empty_:
-            logger.info("the Lasso kept none of %d columns; its ranks are those of ANOVA F", X.shape[1])
-        forest = forest_importance(
-            X,
-            codes,
+            logger.info("the Lasso kept none of %d columns; its ranks are those of ANOVA F", len(coefficients))
+        return np.abs(coefficients)
+
+    def _trees(self, ballot: Ballot) -> np.ndarray:
+        return tree_importances(
+            ballot.X,
+            ballot.y,
             n_estimators=self.n_estimators,
             max_depth=self.max_depth,
             seed=self.seed,
-            n_threads=n_threads,
+            n_threads=ballot.n_threads,
         )
-        mutual = mutual_information(X, codes, n_neighbors=self.n_neighbors, seed=self.seed, n_threads=n_threads)
-        return {"linear": np.abs(coefficients), "forest": forest, "mutual": mutual}, anova_f(Z, codes)
+
+    def _table(self, ballot: Ballot, scores: dict[str, np.ndarray], f: np.ndarray) -> pl.DataFrame:
+        return votes_table(
+            ballot.columns,
+            scores,
+            f,
+            top_ratio=self.top_ratio,
+            min_votes=self.min_votes,
+            max_features=self.max_features,
+            one_per_family=self.one_per_family,
+            always_keep=self.always_keep,
+        )
 
 
 # ------------------------------------------------------------------------------------

@@ -40,6 +40,31 @@ def forest_importance(
     -------
     np.ndarray
         (p,) float64, summing to 1; all zero where no column could be split.
+    """
+    return mean_importance(
+        tree_importances(X, codes, n_estimators=n_estimators, max_depth=max_depth, seed=seed, n_threads=n_threads)
+    )
+
+
+def mean_importance(trees: np.ndarray, /) -> np.ndarray:
+    """Return (p,) importances of the forest of some (n_trees, p) trees, summing to 1 or all zero."""
+    total = trees.sum(axis=0)
+    return total / max(total.sum(), np.finfo(np.float64).tiny)
+
+
+def tree_importances(
+    X: np.ndarray,
+    codes: np.ndarray,
+    /,
+    *,
+    n_estimators: int = 200,
+    max_depth: int | None = None,
+    seed: int = 0,
+    n_threads: int = 1,
+) -> np.ndarray:
+    """Return (n_estimators, p) decreases in impurity, tree by tree; see `forest_importance`.
+
+    Trees are independent draws, so any of them make a forest of their own.
 
     Notes
     -----
@@ -67,9 +92,7 @@ def forest_importance(
             importance = _grow(bins, counts, np.flatnonzero(weights), n_drawn, deepest, state)
             return importance / max(importance.sum(), np.finfo(np.float64).tiny)
 
-        trees = list(pool.map(importance_in_tree, np.random.SeedSequence(seed).spawn(n_estimators)))
-    total = np.sum(trees, axis=0)
-    return total / max(total.sum(), np.finfo(np.float64).tiny)
+        return np.stack(list(pool.map(importance_in_tree, np.random.SeedSequence(seed).spawn(n_estimators))))
 
 
 # ------------------------------------------------------------------------------------

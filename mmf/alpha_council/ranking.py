@@ -1,13 +1,11 @@
 """From scores to votes: every voter ranks all columns, ties go to the higher F, then to the name."""
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import polars as pl
 
-_LAGGED = re.compile(r"(.+)_lag_(\d+)")
-VOTERS = ("linear", "forest", "mutual")
+from mmf.features.lags import split_lag
 
 
 def standardise(X: np.ndarray, /) -> np.ndarray:
@@ -68,14 +66,27 @@ def rank(score: np.ndarray, f: np.ndarray, /) -> np.ndarray:
     return ranks
 
 
+def n_top(n_columns: int, top_ratio: float, /) -> int:
+    """Columns that a voter votes for: the share of all, rounded up.
+
+    Examples
+    --------
+    >>> n_top(1_365, 0.5)
+    683
+    """
+    return int(np.ceil(round(top_ratio * n_columns, 6)))
+
+
 def votes_table(
     columns: Sequence[str],
-    scores: dict[str, np.ndarray],
+    scores: Mapping[str, np.ndarray],
     f: np.ndarray,
     /,
     *,
     top_ratio: float,
+    min_votes: int = 2,
     max_features: int | None,
+    one_per_family: bool = False,
     always_keep: Collection[str],
 ) -> pl.DataFrame:
     """Rank the columns by each voter, count the votes and select.
@@ -84,11 +95,11 @@ def votes_table(
     ----------
     columns : sequence of str
         p names in alphabetical order, which settles the last ties.
-    scores : dict of str to np.ndarray
-        (p,) for each of `VOTERS`, higher is better.
+    scores : mapping of str to np.ndarray
+        (p,) of each voter by its name, higher is better.
     f : np.ndarray
         (p,) F statistics.
-    top_ratio, max_features, always_keep
+    top_ratio, min_votes, max_features, one_per_family, always_keep
         As of `AlphaCouncil`.
 
     Returns
@@ -96,28 +107,22 @@ def votes_table(
     pl.DataFrame
         One row for each column in the order of mean rank; see `AlphaCouncil`.
     """
-    n_top = int(np.ceil(round(top_ratio * len(columns), 6)))
-    ranks = {voter: rank(scores[voter], f) for voter in VOTERS}
+    ranks = {voter: rank(score, f) for voter, score in scores.items()}
     table = pl.DataFrame(
         {"column": columns}
-        | dict(zip(("base", "lag"), zip(*map(_base_and_lag, columns), strict=True), strict=True))
-        | {f"{voter}_{what}": of[voter] for voter in VOTERS for what, of in (("score", scores), ("rank", ranks))}
+        | dict(zip(("base", "lag"), zip(*map(split_lag, columns), strict=True), strict=True))
+        | {f"{voter}_{what}": of[voter] for voter in scores for what, of in (("score", scores), ("rank", ranks))}
         | {"anova_f": f}
     )
-    rank_columns = [f"{voter}_rank" for voter in VOTERS]
+    rank_columns = [f"{voter}_rank" for voter in scores]
     table = table.with_columns(
         mean_rank=pl.mean_horizontal(rank_columns),
-        count_votes=pl.sum_horizontal(pl.col(rank_columns) <= n_top).cast(pl.Int64),
+        count_votes=pl.sum_horizontal(pl.col(rank_columns) <= n_top(len(columns), top_ratio)).cast(pl.Int64),
         is_kept=pl.col("column").is_in(list(always_keep)),
     ).sort("mean_rank", "anova_f", "column", descending=[False, True, False])
-    is_voted = (pl.col("count_votes") >= 2) & ~pl.col("is_kept")
+    is_voted = (pl.col("count_votes") >= min_votes) & ~pl.col("is_kept")
+    if one_per_family:
+        is_first = is_voted.cum_sum().over("base", order_by=pl.int_range(pl.len())) == 1
+        is_voted &= is_first & ~pl.col("is_kept").any().over("base")
     n_voted = len(columns) if max_features is None else max_features - len(always_keep)
     return table.with_columns(is_selected=pl.col("is_kept") | (is_voted & (is_voted.cum_sum() <= n_voted)))
-
-
-# ------------------------------------------------------------------------------------
-
-
-def _base_and_lag(column: str) -> tuple[str, int]:
-    match = _LAGGED.fullmatch(column)
-    return (match[1], int(match[2])) if match else (column, 0)

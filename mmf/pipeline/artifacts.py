@@ -111,6 +111,7 @@ def run_card(run_id: str, result: RunResult, /) -> dict[str, Any]:
         "effort": result.trained.recommendation.effort.as_dict(),
         "effort_reasons": list(result.trained.recommendation.reasons),
         "council": _council(result),
+        "suspicious": [finding.as_dict() for finding in (*result.selected.suspicious, *result.judged.suspicious)],
         "tensor_flex": None if result.refined.flex is None else result.refined.flex.report(),
         "vital_signs": result.trained.trader.vital_signs(),
         "telemetry": dict(result.judged.telemetry),

@@ -10,6 +10,7 @@ import polars as pl
 from mmf.alpha_council import AlphaCouncil
 from mmf.evaluation.baselines import BASELINES
 from mmf.evaluation.scores import Scores, choose_threshold, evaluate
+from mmf.evaluation.suspicion import Finding, suspicious_columns, suspicious_scores
 from mmf.evaluation.telemetry import (
     Regimes,
     Uplift,
@@ -71,10 +72,17 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Selected:
-    """Stage 2: what the Alpha Council lets through."""
+    """Stage 2: what the Alpha Council lets through.
+
+    Attributes
+    ----------
+    suspicious : sequence of Finding
+        Columns that tell more than a column can that reads no future.
+    """
 
     council: AlphaCouncil
     columns: tuple[str, ...]
+    suspicious: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,8 @@ class Judged:
         What each expert is worth.
     reliability : pl.DataFrame
         How often it happened, by how likely it was said to be.
+    suspicious : sequence of Finding
+        Scores that are too good to be true.
     """
 
     predictions: pl.DataFrame
@@ -120,6 +130,7 @@ class Judged:
     regimes: pl.DataFrame
     uplift: Sequence[Uplift]
     reliability: pl.DataFrame
+    suspicious: Sequence[Finding]
 
 
 @dataclass(frozen=True)
@@ -252,7 +263,7 @@ def select(training: TrainingRows, config: TrainConfig, /) -> Selected:
     imputer = MedianImputer().fit_rows(training)
     council = AlphaCouncil(top_ratio=config.top_ratio, max_features=config.max_features, seed=config.seed)
     council.fit_rows(replace(training, x=imputer.transform(training.x)))
-    return Selected(council, council.selected_)
+    return Selected(council, council.selected_, suspicious_columns(training))
 
 
 def fit(
@@ -311,6 +322,7 @@ def judge(prepared: Prepared, refined: Refined, trained: Trained, config: TrainC
         regimes=telemetry_by_regime(opinions, rows, Regimes.of(refined.apply(prepared.training))),
         uplift=uplift,
         reliability=reliability(opinions["probability"].to_numpy(), rows.label),
+        suspicious=suspicious_scores(scores),
     )
 
 

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mmf.alpha_council import AlphaCouncil
+from mmf.alpha_council.agreement import agreement
 from mmf.errors import CallError, DataError, LeakError
 from mmf.rows import PHYSICS_TRIO, Rows, TrainingRows
 
@@ -163,6 +164,78 @@ def test_rows_that_were_not_admitted_are_refused():
         council().fit_rows(training_rows(X, y, NAMES, kind=Rows))
 
 
+class Likes:
+    """A voter that likes the columns named, in their order."""
+
+    def __init__(self, *columns, name="likes"):
+        self.columns, self.name = columns, name
+
+    def score(self, ballot):
+        return np.array([-self.columns.index(c) if c in self.columns else -100 for c in ballot.columns])
+
+
+def test_a_voter_of_ones_own_sits_beside_the_three():
+    X, y = market()
+    without = council().fit(X, y, columns=NAMES).votes_
+    wanted = without.filter(pl.col("count_votes") == 1)["column"][0]
+
+    fitted = council(voters=("linear", "forest", "mutual", Likes(wanted))).fit(X, y, columns=NAMES)
+
+    row = fitted.votes_.filter(pl.col("column") == wanted).row(0, named=True)
+    assert (row["likes_rank"], row["count_votes"], row["is_selected"]) == (1, 2, True)
+    assert not without.filter(pl.col("column") == wanted)["is_selected"].item()
+    theirs = fitted.votes_.select(without.columns).sort("column").drop("mean_rank", "count_votes", "is_selected")
+    assert_frame_equal(theirs, without.sort("column").select(theirs.columns))
+
+
+def test_voters_may_take_the_place_of_the_three():
+    X, y = market()
+
+    fitted = council(voters=[Likes("f29", "f03")], min_votes=1, top_ratio=0.05).fit(X, y, columns=NAMES)
+
+    assert fitted.selected_ == ("f29", "f03")
+    assert (fitted.lasso_alpha_, fitted.is_lasso_empty_, fitted.agreement_) == (None, False, None)
+
+
+def test_all_votes_may_be_asked_for():
+    X, y = market()
+
+    fitted = council(min_votes=3).fit(X, y, columns=NAMES)
+
+    assert set(fitted.selected_) == set(fitted.votes_.filter(pl.col("count_votes") == 3)["column"])
+
+
+def test_a_family_may_have_one_representative():
+    X, y = market()
+    names = [name for base in range(5) for name in (f"b{base}", *(f"b{base}_lag_{lag}" for lag in (1, 2, 3, 5, 8)))]
+
+    votes = council(one_per_family=True, always_keep=("b3_lag_2",)).fit(X, y, columns=names).votes_
+
+    of_family = votes.group_by("base").agg(pl.col("is_selected").sum())
+    assert of_family["is_selected"].max() == 1
+    assert votes.filter(pl.col("base") == "b3").filter("is_selected")["column"].to_list() == ["b3_lag_2"]
+
+
+def test_halves_of_the_forest_agree_as_two_seeds_do():
+    X, y = market()
+    two_seeds = [council(n_estimators=20, seed=seed).fit(X, y, columns=NAMES).votes_ for seed in (1, 2)]
+
+    halves = council(n_estimators=40).fit(X, y, columns=NAMES).agreement_
+
+    between = agreement(*two_seeds, top_ratio=0.5)
+    assert halves["voter"].to_list() == between["voter"].to_list() == ["linear", "forest", "mutual", "council"]
+    overlaps = dict(halves.select("voter", "overlap").iter_rows())
+    assert overlaps["linear"] == overlaps["mutual"] == 1.0
+    assert 0.5 < overlaps["forest"] < 1.0
+    assert overlaps["forest"] == pytest.approx(between["overlap"][1], abs=0.15)
+
+
+def test_one_tree_has_no_halves():
+    X, y = market()
+
+    assert council(n_estimators=1).fit(X, y, columns=NAMES).agreement_ is None
+
+
 def test_undefined_values_are_refused():
     X, y = market()
     X[3, 4] = np.nan
@@ -178,6 +251,9 @@ def test_undefined_values_are_refused():
         ({"top_ratio": 1.1}, NAMES, CallError, "top_ratio 1.1 is not a share"),
         ({"max_features": 0}, NAMES, CallError, "max_features 0 has no room"),
         ({"max_features": 1, "always_keep": ("f00", "f01")}, NAMES, CallError, "no room for the 2 columns"),
+        ({"voters": ("linear", "oracle")}, NAMES, CallError, "voter 'oracle' is unknown"),
+        ({"min_votes": 4}, NAMES, CallError, "min_votes 4 of 3 voters"),
+        ({"min_votes": 0}, NAMES, CallError, "min_votes 0 of 3 voters"),
         ({}, NAMES[:29], CallError, "30 columns came with 29 names"),
         ({}, (*NAMES[:29], "f00"), CallError, "29 of them different"),
     ],

@@ -8,11 +8,10 @@ from mmf.alpha_council.ranking import anova_f, rank, standardise, votes_table
 NAMES = ("a", "a_lag_1", "b", "b_lag_13", "c")
 
 
-def table_of(linear, forest, mutual, *, f=(1, 1, 1, 1, 1), top_ratio=0.4, max_features=None, always_keep=()):
+def table_of(linear, forest, mutual, *, f=(1, 1, 1, 1, 1), **options):
     scores = {"linear": np.array(linear), "forest": np.array(forest), "mutual": np.array(mutual)}
-    return votes_table(
-        NAMES, scores, np.array(f), top_ratio=top_ratio, max_features=max_features, always_keep=always_keep
-    )
+    options = {"top_ratio": 0.4, "max_features": None, "always_keep": ()} | options
+    return votes_table(NAMES, scores, np.array(f), **options)
 
 
 def selected(table):
@@ -72,6 +71,49 @@ def test_two_votes_of_three_pass():
         "c": 1,
     }
     assert set(selected(table)) == {"a", "b_lag_13"}
+
+
+@pytest.mark.parametrize(
+    ("min_votes", "expected"), [(1, {"a", "a_lag_1", "b_lag_13"}), (2, {"a", "b_lag_13"}), (3, {"a"})]
+)
+def test_as_many_votes_pass_as_are_asked_for(min_votes, expected):
+    table = table_of([9, 8, 0, 0, 0], [9, 0, 0, 8, 0], [9, 0, 0, 8, 0], f=[5, 4, 3, 2, 1], min_votes=min_votes)
+
+    assert set(selected(table)) == expected
+
+
+def test_of_a_family_the_best_that_passes_may_stand_for_all():
+    linear, forest, mutual = [9, 8, 7, 6, 0], [9, 8, 7, 6, 0], [9, 8, 0, 7, 6]
+    options = {"top_ratio": 0.8, "f": [5, 4, 3, 2, 1]}
+
+    assert selected(table_of(linear, forest, mutual, **options)) == ["a", "a_lag_1", "b", "b_lag_13"]
+    assert selected(table_of(linear, forest, mutual, one_per_family=True, **options)) == ["a", "b"]
+    assert selected(table_of(linear, forest, mutual, one_per_family=True, max_features=1, **options)) == ["a"]
+
+
+def test_a_representative_must_have_passed_itself():
+    table = table_of([3, 2, 5, 4, 1], [2, 1, 3, 4, 5], [5, 4, 3, 1, 2], one_per_family=True)
+
+    of_b = table.filter(base="b").select("column", "count_votes")
+    assert of_b.rows() == [("b", 1), ("b_lag_13", 2)]  # the better mean rank first
+    assert selected(table) == ["b_lag_13"]
+
+
+def test_a_kept_column_is_the_representative_of_its_family():
+    scores = [5, 4, 3, 2, 1]
+
+    table = table_of(scores, scores, scores, top_ratio=1.0, one_per_family=True, always_keep=["a_lag_1"])
+
+    assert selected(table) == ["a_lag_1", "b", "c"]
+
+
+def test_voters_of_any_name_and_number_are_counted():
+    scores = {"depth": np.array([1, 2, 3, 4, 5]), "width_2": np.array([1, 2, 3, 5, 4])}
+
+    table = votes_table(NAMES, scores, np.ones(5), top_ratio=0.4, max_features=None, always_keep=())
+
+    assert selected(table) == ["b_lag_13", "c"]
+    assert table.columns[3:7] == ["depth_score", "depth_rank", "width_2_score", "width_2_rank"]
 
 
 def test_one_row_a_column_best_mean_rank_first():

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.backfill import measure_backfill
+from tests.benchmarks.cnn import measure_cnn
+from tests.benchmarks.council import print_council
 from tests.benchmarks.features import print_features
 from tests.benchmarks.processes import Cost, middle, run
 
@@ -97,6 +99,16 @@ def main(names: Sequence[str]) -> None:
     if not names or any(name in "feature tables" for name in names):
         with tempfile.TemporaryDirectory() as folder:
             print_features(console, prepare(Path(folder))["bars"] / ONE_MINUTE_FILE, Path(folder))
+    if not names or any(name in "council" for name in names):
+        print_council(console)
+    if not names or any(name in "cnn" for name in names):
+        cost = measure_cnn()
+        console.print(
+            f"\nTemporal CNN, an epoch of equal rows: {cost.one_pass_s:.2f} s of CPU in one pass, "
+            f"{cost.windows_s:.2f} s on windows laid out ({cost.ratio:.0f} x); inputs of {cost.one_pass_mib:.1f} and "
+            f"{cost.windows_mib:,.0f} MiB",
+            highlight=False,
+        )
     if not names or any(name in "backfill" for name in names):
         with tempfile.TemporaryDirectory() as folder:
             done = measure_backfill(MMF, Path(folder))
@@ -117,7 +129,8 @@ def prepare(folder: Path) -> dict[str, Path]:
     if real := os.environ.get("MMF_REAL_BARS"):
         shutil.copyfile(Path(real) / "klines" / ONE_MINUTE_FILE, bars / ONE_MINUTE_FILE)
     else:
-        code = "from mmf.markets.simulated import *; SimulatedMarket(MarketConfig(interval='1', n_bars=1_306_000))"
+        config = "MarketConfig(interval='1', n_bars=1_306_000, edge='none')"
+        code = f"from mmf.markets.simulated import *; SimulatedMarket({config})"
         run(python(f"{code}.bars('BTCUSDT').write_parquet('{ONE_MINUTE_FILE}')"), folder=bars)
     shutil.copytree(bars, ingested)
     run([MMF, "ingest", "files", ONE_MINUTE_FILE], folder=ingested)

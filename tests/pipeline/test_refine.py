@@ -52,7 +52,9 @@ def test_experts_read_the_trio_and_the_stable_latents(artifacts: Path) -> None:
     assert refined.columns[:3] == PHYSICS_TRIO
     assert len(refined.columns) > 3
     applied = refined.apply(ROWS)
-    assert applied.columns == refined.columns
+    assert refined.views["selected"] == refined.columns
+    assert refined.views["latents"] == applied.columns
+    assert set(refined.columns) < set(applied.columns)
     assert isinstance(applied, TrainingRows)
     assert np.array_equal(applied.x[:, :3], ROWS.x[:, :3])
 

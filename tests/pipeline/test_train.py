@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from mmf.pipeline.dataset import load_dataset
 from mmf.pipeline.ingest import ingest
 from mmf.pipeline.run import run
 from mmf.pipeline.state import resolve_state
-from mmf.pipeline.train import RunResult, prepare, train
+from mmf.pipeline.train import RunResult, prepare, select, train
 from tests.pipeline.sources import HOUR_MS, SERIES, ListSource, walk
 from warehouse import Warehouse
 from warehouse.errors import ReadOnlyError
@@ -163,3 +164,17 @@ def test_a_warehouse_that_cannot_record_a_run_is_refused_before_training(filled:
         state = resolve_state(reader, SERIES, "core")
         with pytest.raises(ReadOnlyError):
             run(reader, state, CONFIG, artifacts=tmp_path, on_stage=lambda _: pytest.fail("training began"))
+
+
+def test_a_planted_leak_is_reported_and_not_celebrated(filled: Warehouse) -> None:
+    state = resolve_state(filled, SERIES, "core")
+    honest = prepare(filled, state, CONFIG)
+    assert select(honest.training, CONFIG).suspicious == []
+    close = honest.dataset.bars["close"].to_numpy()
+    ahead = np.concatenate([close[36:] / close[:-36] - 1, np.zeros(36)]).astype(np.float32)
+    place = np.searchsorted(honest.dataset.rows.open_time_ms, honest.training.open_time_ms)
+    x = np.column_stack([honest.training.x, ahead[place]])
+    leaky = replace(honest.training, x=x, columns=(*honest.training.columns, "too_good"))
+    findings = select(leaky, CONFIG).suspicious
+    assert [finding.subject for finding in findings] == ["too_good"]
+    assert "may know the future" in findings[0].reason
