@@ -20,7 +20,7 @@ _KNOWN: dict[str, dict[str, Any]] = {
     "urls": {"bybit": str, "binance": str, "binance_archive": str},
     "features": {"set": str, "lags": list[int], "context": list[str], "file": str, "sets": dict[str, list[str]]},
     "split": {"test_share": float},
-    "council": {"top_ratio": float, "max_features": int},
+    "council": {"top_ratio": float, "max_features": int, "one_per_family": bool},
     "tensor_flex": {"use": bool},
 }
 

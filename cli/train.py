@@ -74,7 +74,7 @@ def demo(
     from mmf.markets.simulated import MarketConfig
 
     settings = read_settings(config)
-    training = _config(settings, days=days, seed=seed)
+    training = train_config(settings, days=days, seed=seed)
     market = MarketConfig(
         n_bars=days * 24 + _lead_bars(training),
         edge=edge,
@@ -117,7 +117,7 @@ def run(
     """
     settings = read_settings(config)
     series = one_series(settings, exchange=exchange, category=category, symbol=symbol, interval=interval)
-    training = _config(
+    training = train_config(
         settings, set_name=set_name, days=days, seed=seed, context=context, use_tensor_flex=use_tensor_flex
     )
     work = _prime if tensor_flex_train_only else _train
@@ -154,7 +154,7 @@ def train(
     with open_warehouse(warehouse, settings) as opened:
         parsed = Series.parse(series)
         state = resolve_state(opened, parsed, settings.pick("features.set", features, "core"))
-        training = _config(
+        training = train_config(
             settings,
             set_name=state.version.partition("@")[0],
             days=days,
@@ -167,10 +167,7 @@ def train(
         work(opened, state, settings, training, where, must_refine=tensor_flex_force_retrain, json=json)
 
 
-# ------------------------------------------------------------------------------------
-
-
-def _config(
+def train_config(
     settings: Settings,
     *,
     set_name: str | None = None,
@@ -179,6 +176,7 @@ def _config(
     context: list[str] | None = None,
     use_tensor_flex: bool | None = None,
 ) -> "TrainConfig":
+    """Return what flags, environment and mmf.toml ask of a run."""
     from mmf.features.lags import LAGS
     from mmf.labels import LabelConfig
     from mmf.pipeline.config import TrainConfig
@@ -192,9 +190,13 @@ def _config(
         test_share=settings.pick("split.test_share", None, 0.2),
         top_ratio=settings.pick("council.top_ratio", None, 0.5),
         max_features=settings.pick("council.max_features", None, None),
+        one_per_family=settings.pick("council.one_per_family", None, False),
         use_tensor_flex=settings.pick("tensor_flex.use", use_tensor_flex, True),
         seed=settings.pick("seed", seed, 0),
     )
+
+
+# ------------------------------------------------------------------------------------
 
 
 def _lead_bars(config: "TrainConfig") -> int:

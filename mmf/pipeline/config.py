@@ -31,6 +31,8 @@ class TrainConfig:
         Share of columns that each voter of the Alpha Council approves.
     max_features : int or None
         Size of the elite list; None keeps all that passed.
+    one_per_family : bool
+        Whether only the best of a base feature and its lags passes.
     use_tensor_flex : bool
         Whether the experts read what the refinery distils, rather than the council's columns themselves.
     seed : int
@@ -45,6 +47,7 @@ class TrainConfig:
     test_share: float = 0.2
     top_ratio: float = 0.5
     max_features: int | None = None
+    one_per_family: bool = False
     use_tensor_flex: bool = True
     seed: int = 0
 

@@ -261,7 +261,12 @@ def prepare(
 def select(training: TrainingRows, config: TrainConfig, /) -> Selected:
     """Let the Alpha Council choose columns from training rows only."""
     imputer = MedianImputer().fit_rows(training)
-    council = AlphaCouncil(top_ratio=config.top_ratio, max_features=config.max_features, seed=config.seed)
+    council = AlphaCouncil(
+        top_ratio=config.top_ratio,
+        max_features=config.max_features,
+        one_per_family=config.one_per_family,
+        seed=config.seed,
+    )
     council.fit_rows(replace(training, x=imputer.transform(training.x)))
     return Selected(council, council.selected_, suspicious_columns(training))
 

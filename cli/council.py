@@ -1,0 +1,129 @@
+"""`mmf council`: what the Alpha Council and the refinery find in a feature table, without training anything."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import report
+from cli.console import print_facts, print_json, print_table, progress_bar, results
+from cli.feature_sets import user_features
+from cli.options import ConfigOption, JsonOption, WarehouseOption, open_warehouse
+from cli.settings import read_settings
+from cli.train import ContextOption, DaysOption, SeedOption, train_config
+from mmf.errors import CallError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mmf.pipeline.selection import Selection
+
+_N_FEATURES = 12
+
+
+def council(
+    series: Annotated[str, typer.Argument(metavar="SERIES", help="Such as bybit:linear:BTCUSDT:60.")],
+    *,
+    features: Annotated[
+        str | None, typer.Option("--features", "--set", help="Table state: core, core@v3 or core@v3@S17.")
+    ] = None,
+    days: DaysOption = None,
+    seed: SeedOption = None,
+    context: ContextOption = None,
+    stability: Annotated[bool, typer.Option("--stability", help="Let it vote on five parts of time as well.")] = False,
+    noise_check: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Let it vote on N labels shifted in time as well, such as 19.")
+    ] = 0,
+    chart: Annotated[Path | None, typer.Option(help="Write a page of charts, such as council.html.")] = None,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let the Alpha Council vote, and show how votes spread and what they are worth.
+
+    Example: mmf council bybit:linear:BTCUSDT:60 --noise-check 19 --chart council.html
+    """
+    from mmf.bars import Series
+    from mmf.pipeline.selection import look_at_selection
+    from mmf.pipeline.state import resolve_state
+
+    if chart is not None and not chart.absolute().parent.is_dir():
+        raise CallError(f"--chart {chart}: there is no folder {chart.absolute().parent}. Make it first.")
+    settings = read_settings(config)
+    with open_warehouse(warehouse, settings) as opened, progress_bar() as progress:
+        state = resolve_state(opened, Series.parse(series), settings.pick("features.set", features, "core"))
+        set_name = state.version.partition("@")[0]
+        options = train_config(settings, set_name=set_name, days=days, seed=seed, context=context)
+        task = progress.add_task("training rows", total=1.0)
+        found = look_at_selection(
+            opened,
+            state,
+            options,
+            user=user_features(settings),
+            with_stability=stability,
+            n_shifts=noise_check,
+            on_progress=lambda step, share: progress.update(task, description=step, completed=share),
+        )
+    if chart is not None:
+        chart.write_text(_page(series, found), encoding="utf-8")
+    if json:
+        print_json(_content(found))
+        return
+    _show(found)
+    if chart is not None:
+        results.print(f"\nCharts: {chart}", soft_wrap=True)
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _show(found: "Selection") -> None:
+    report.show_prepared(found.prepared)
+    report.show_selected(found.selected)
+    _show_frame("\nVotes by feature, all lags together", found.by_feature.drop("selected_lags").head(_N_FEATURES))
+    _show_frame("\nVotes by lag", found.by_lag)
+    if found.selected.council.agreement_ is not None:
+        _show_frame("\nTwo seeds of the forest", found.selected.council.agreement_)
+    if found.stability is not None:
+        _show_frame("\nColumns by the parts of time in which they are selected", found.stability.counts)
+    if found.noise is not None:
+        _show_frame("\nColumns that pass on the label, and on labels shifted in time", found.noise.counts)
+        print_facts({"shifts": found.noise.n_shifts, "columns of chance": f"{found.noise.chance:.1f}"})
+    report.show_refined(found.refined)
+
+
+def _show_frame(title: str, frame: "pl.DataFrame") -> None:
+    columns = [name.removeprefix("count_").replace("_", " ") for name in frame.columns]
+    numbers = [name for name, kind in zip(columns, frame.dtypes, strict=True) if kind.is_numeric()]
+    print_table(frame.rows(), columns, title=title, right=numbers)
+
+
+def _content(found: "Selection") -> dict[str, Any]:
+    agreement = found.selected.council.agreement_
+    return {
+        "votes": found.selected.council.votes_.to_dicts(),
+        "by_feature": found.by_feature.to_dicts(),
+        "by_lag": found.by_lag.to_dicts(),
+        "agreement": None if agreement is None else agreement.to_dicts(),
+        "stability": None if found.stability is None else found.stability.counts.to_dicts(),
+        "noise": None if found.noise is None else found.noise.as_dict(),
+        "suspicious": [finding.as_dict() for finding in found.selected.suspicious],
+        "tensor_flex": None if found.refined.flex is None else found.refined.flex.report(),
+    }
+
+
+def _page(series: str, found: "Selection") -> str:
+    from mmf.report.page import page
+    from mmf.report.selection import council_charts, refinery_charts
+
+    charts = council_charts(found.selected.council.votes_)
+    flex = found.refined.flex
+    if flex is not None:
+        charts += refinery_charts(flex.clusters_, flex.members_, flex.latents_, flex.loadings_)
+    n_columns, n_selected = found.selected.council.votes_.height, len(found.selected.columns)
+    summary = (
+        f"{found.prepared.state} of {series}: {n_selected:,} of {n_columns:,} columns selected on "
+        f"{len(found.prepared.training):,} training rows. "
+        "Selection alone is no evidence: a top share passes on noise too."
+    )
+    return page(f"Alpha Council: {series}", summary, charts)

@@ -1,0 +1,137 @@
+"""Charts of the selection: what the council voted for, and what the refinery made of it."""
+
+import plotly.graph_objects as go
+import polars as pl
+
+from mmf.alpha_council.families import by_feature, by_lag
+from mmf.report.page import Chart
+
+N_FEATURES = 40
+VOTES = [[0.0, "#d9dce1"], [0.34, "#9ecae1"], [0.67, "#4292c6"], [1.0, "#08519c"]]
+SIGNED = "RdBu"
+
+
+def council_charts(votes: pl.DataFrame, /) -> list[Chart]:
+    """Return charts of `AlphaCouncil.votes_`: votes by feature and lag, and what each lag is worth."""
+    best = by_feature(votes).head(N_FEATURES)["base"].to_list()
+    cells = votes.filter(pl.col("base").is_in(best))
+    lags = sorted(cells["lag"].unique().to_list())
+    count = {(row["base"], row["lag"]): row["count_votes"] for row in cells.iter_rows(named=True)}
+    grid = [[count.get((base, lag)) for lag in lags] for base in reversed(best)]
+    names = [str(lag) for lag in lags]
+    heat = go.Heatmap(
+        x=names,
+        y=best[::-1],
+        z=grid,
+        zmin=0,
+        zmax=int(votes["count_votes"].max() or 1),  # type: ignore[arg-type] - a column of counts
+        colorscale=VOTES,
+        colorbar={"title": "votes"},
+        hovertemplate="%{y}, lag %{x}: %{z} votes<extra></extra>",
+    )
+    of_lags = by_lag(votes)
+    bars = go.Bar(
+        x=names,
+        y=of_lags["share_selected"].to_list(),
+        marker_color="#4292c6",
+        hovertemplate="lag %{x}: %{y:.0%} selected<extra></extra>",
+    )
+    return [
+        Chart(
+            "Votes of the council",
+            f"The {len(best)} features that rank best, each with its lags: the darker, the more voters have it in "
+            "their top share. A row that is dark throughout is a slow feature, whose lags tell the same.",
+            go.Figure(heat, {"height": 160 + 18 * len(best), "xaxis": {"title": "lag in bars", "type": "category"}}),
+        ),
+        Chart(
+            "What each lag is worth",
+            "Share of the columns of each lag that were selected; lag 0 is the feature itself. Equal bars mean that "
+            "the past adds nothing but copies.",
+            go.Figure(
+                bars,
+                {
+                    "height": 300,
+                    "xaxis": {"title": "lag in bars", "type": "category"},
+                    "yaxis": {"title": "selected", "tickformat": ".0%"},
+                },
+            ),
+        ),
+    ]
+
+
+def refinery_charts(
+    clusters: pl.DataFrame, members: pl.DataFrame, latents: pl.DataFrame, loadings: pl.DataFrame, /
+) -> list[Chart]:
+    """Return charts of a fitted `TensorFlex`, from its tables of these names."""
+    return [_cluster_map(clusters, members), _latents(latents), _loadings(latents, loadings)]
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _cluster_map(clusters: pl.DataFrame, members: pl.DataFrame) -> Chart:
+    names = [f"cluster {number}" for number in clusters["cluster"]]
+    tree = go.Treemap(
+        labels=[*names, *members["column"]],
+        parents=[*[""] * len(names), *(f"cluster {number}" for number in members["cluster"])],
+        hovertemplate="%{label}<extra></extra>",
+        maxdepth=2,
+    )
+    return Chart(
+        "Clusters of columns",
+        "Columns that move together lie in one box; the larger a box, the more of them say the same thing. Click on a "
+        "cluster to look into it.",
+        go.Figure(tree, {"height": 520, "margin": {"t": 10, "l": 10, "r": 10, "b": 10}}),
+    )
+
+
+def _latents(latents: pl.DataFrame) -> Chart:
+    ordered = latents.sort(pl.col("alignment").abs(), "latent", descending=[True, False])
+    shown = ordered.head(N_FEATURES)
+    bars = go.Bar(
+        x=shown["latent"].to_list(),
+        y=shown["alignment"].to_list(),
+        marker={
+            "color": shown["stability"].to_list(),
+            "cmin": 0,
+            "cmax": 1,
+            "colorscale": VOTES,
+            "colorbar": {"title": "stability"},
+        },
+        hovertemplate="%{x}: %{y:+.3f}<extra></extra>",
+    )
+    return Chart(
+        "Latents and the label",
+        "Correlation of each latent with the label over the training rows. Dark bars point the same way in most parts "
+        "of time; pale ones do not, however tall they are, and the classic experts do not read them.",
+        go.Figure(bars, {"height": 420, "yaxis": {"title": "correlation with the label"}}),
+    )
+
+
+def _loadings(latents: pl.DataFrame, loadings: pl.DataFrame) -> Chart:
+    chosen = latents.filter("is_stable").sort(pl.col("alignment").abs(), descending=True).head(20)["latent"].to_list()
+    of_bases = (
+        loadings.filter(pl.col("latent").is_in(chosen) & pl.col("is_member"))
+        .group_by("latent", "base", maintain_order=True)
+        .agg(pl.col("correlation").sort_by(pl.col("correlation").abs(), descending=True).first())
+    )
+    strength = of_bases.group_by("base", maintain_order=True).agg(pl.col("correlation").abs().max())
+    bases = strength.sort("correlation", "base", descending=[True, False]).head(N_FEATURES)["base"].to_list()
+    value = {(row["latent"], row["base"]): row["correlation"] for row in of_bases.iter_rows(named=True)}
+    heat = go.Heatmap(
+        x=chosen,
+        y=bases[::-1],
+        z=[[value.get((latent, base)) for latent in chosen] for base in reversed(bases)],
+        zmid=0,
+        zmin=-1,
+        zmax=1,
+        colorscale=SIGNED,
+        colorbar={"title": "correlation"},
+        hovertemplate="%{y} in %{x}: %{z:+.2f}<extra></extra>",
+    )
+    return Chart(
+        "What the stable latents are made of",
+        "Correlation of base features with the stable latents (the strongest of each feature's lags); blue goes along, "
+        "red against. An empty cell means that the feature is not in the latent's cluster.",
+        go.Figure(heat, {"height": 160 + 18 * len(bases)}),
+    )
