@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from cli import data, doctor, exchange, features, ingest, listings, runs, sql, train
+from cli import council, data, doctor, exchange, features, ingest, listings, runs, sql, train
 from cli.console import messages
 
 _INTERRUPTED = 130
-_ML_PACKAGES = ("joblib", "safetensors", "scipy", "skfolio", "sklearn", "skops", "threadpoolctl", "torch")
+_ML_PACKAGES = ("joblib", "plotly", "safetensors", "scipy", "skfolio", "sklearn", "skops", "threadpoolctl", "torch")
 
 app = typer.Typer(
     name="mmf",
@@ -31,6 +31,7 @@ for command in (doctor.check, doctor.repair, doctor.compare, doctor.revisions):
     data.app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(features.app, name="features")
+app.command("council")(council.council)
 app.command("train")(train.train)
 app.add_typer(runs.app, name="runs")
 app.command("sql")(sql.sql)

@@ -65,6 +65,8 @@ function draw(holder) {
   const { text, grid } = colours();
   const clear = "rgba(0,0,0,0)";
   const layout = { ...figure.layout, paper_bgcolor: clear, plot_bgcolor: clear, font: { color: text } };
+  layout.modebar = { bgcolor: clear, color: text };
+  layout.margin = { t: 30, ...figure.layout.margin };
   for (const name of Object.keys(layout).filter((key) => /^[xy]axis/.test(key)).concat(["xaxis", "yaxis"])) {
     layout[name] = { gridcolor: grid, zerolinecolor: grid, automargin: true, ...layout[name] };
   }

@@ -2,6 +2,7 @@
 
 import plotly.graph_objects as go
 import polars as pl
+from plotly.colors import sample_colorscale
 
 from mmf.alpha_council.families import by_feature, by_lag
 from mmf.report.page import Chart
@@ -16,18 +17,18 @@ def council_charts(votes: pl.DataFrame, /) -> list[Chart]:
     best = by_feature(votes).head(N_FEATURES)["base"].to_list()
     cells = votes.filter(pl.col("base").is_in(best))
     lags = sorted(cells["lag"].unique().to_list())
-    count = {(row["base"], row["lag"]): row["count_votes"] for row in cells.iter_rows(named=True)}
-    grid = [[count.get((base, lag)) for lag in lags] for base in reversed(best)]
+    of_cell = {(row["base"], row["lag"]): row for row in cells.iter_rows(named=True)}
+    rows = [[of_cell.get((base, lag), {}) for lag in lags] for base in reversed(best)]
     names = [str(lag) for lag in lags]
     heat = go.Heatmap(
         x=names,
         y=best[::-1],
-        z=grid,
-        zmin=0,
-        zmax=int(votes["count_votes"].max() or 1),  # type: ignore[arg-type] - a column of counts
+        z=[[cell.get("mean_rank") for cell in row] for row in rows],
+        customdata=[[cell.get("count_votes") for cell in row] for row in rows],
         colorscale=VOTES,
-        colorbar={"title": "votes"},
-        hovertemplate="%{y}, lag %{x}: %{z} votes<extra></extra>",
+        reversescale=True,
+        colorbar={"title": "mean rank"},
+        hovertemplate="%{y}, lag %{x}: mean rank %{z:.0f}, %{customdata} votes<extra></extra>",
     )
     of_lags = by_lag(votes)
     bars = go.Bar(
@@ -38,9 +39,9 @@ def council_charts(votes: pl.DataFrame, /) -> list[Chart]:
     )
     return [
         Chart(
-            "Votes of the council",
-            f"The {len(best)} features that rank best, each with its lags: the darker, the more voters have it in "
-            "their top share. A row that is dark throughout is a slow feature, whose lags tell the same.",
+            "Ranks in the council",
+            f"The {len(best)} features that rank best, each with its lags: the darker, the better the mean rank over "
+            "the voters. A row of one shade is a slow feature, whose lags tell the same. Point at a cell: votes.",
             go.Figure(heat, {"height": 160 + 18 * len(best), "xaxis": {"title": "lag in bars", "type": "category"}}),
         ),
         Chart(
@@ -91,14 +92,9 @@ def _latents(latents: pl.DataFrame) -> Chart:
     bars = go.Bar(
         x=shown["latent"].to_list(),
         y=shown["alignment"].to_list(),
-        marker={
-            "color": shown["stability"].to_list(),
-            "cmin": 0,
-            "cmax": 1,
-            "colorscale": VOTES,
-            "colorbar": {"title": "stability"},
-        },
-        hovertemplate="%{x}: %{y:+.3f}<extra></extra>",
+        marker_color=sample_colorscale(VOTES, shown["stability"].to_list()),
+        customdata=shown["stability"].to_list(),
+        hovertemplate="%{x}: %{y:+.3f}, stability %{customdata:.2f}<extra></extra>",
     )
     return Chart(
         "Latents and the label",
