@@ -1,6 +1,7 @@
 """`mmf data check`, `repair` and `revisions`: whether the stored bars can be trusted."""
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -69,21 +70,16 @@ def repair(
     from mmf.pipeline.doctor import repair as repair_bars
 
     settings = read_settings(config)
-    with open_warehouse(warehouse, settings) as opened, progress_bar() as progress:
-        progress.add_task("repairing", total=None)
+    with open_warehouse(warehouse, settings) as opened:
         chosen = _chosen(opened, series) or [Series(*key) for key in opened.series()]
         askable = [one for one in chosen if one.exchange in EXCHANGES]
         if left_out := [str(one) for one in chosen if one.exchange not in EXCHANGES]:
             say(f"left out, since no exchange can be asked for them: {', '.join(left_out)}")
         urls = Urls(base_url, settings=settings)
-        done = repair_bars(opened, lambda exchange: source_of(exchange, urls), askable, now_ms=_now_ms(), again=again)
-    failed = [one for one in done if one.error]
-    if json or not done or len(failed) < len(done):
-        _show_repairs([one for one in done if not one.error], json=json, is_empty=not chosen)
-    for one in failed:
-        say(f"failed: {one.series}: {one.error}")
-    if failed:
-        raise typer.Exit(1)
+        repairs = repair_bars(
+            opened, lambda exchange: source_of(exchange, urls), askable, now_ms=_now_ms(), again=again
+        )
+        _show_repairs(repairs, json=json, is_empty=not chosen)
 
 
 def compare(
@@ -160,14 +156,34 @@ def _chosen(warehouse: "Warehouse", series: list[str] | None) -> "list[Series] |
     return chosen
 
 
-def _show_repairs(done: "list[Repair]", *, json: bool, is_empty: bool) -> None:
+def _show_repairs(repairs: "Iterator[Repair]", *, json: bool, is_empty: bool) -> None:
+    """Show what each series gained, also of what was done before an error; exit with 1 where a series failed."""
+    done: list[Repair] = []
+    failed: list[Repair] = []
+    is_over = False
+    try:
+        with progress_bar() as progress:
+            progress.add_task("repairing", total=None)
+            for one in repairs:
+                (failed if one.error else done).append(one)
+        is_over = True
+    finally:
+        if json or done:
+            _show_gains(done, json=json)
+        elif is_over and not failed:
+            results.print(
+                NO_BARS if is_empty else "Nothing to repair: no hole is lost, unchecked or bad at the source."
+            )
+        for one in failed:
+            say(f"failed: {one.series}: {one.error}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show_gains(done: "list[Repair]", *, json: bool) -> None:
     if json:
         counts = ("n_asked", "n_found", "n_bad")
         print_json([{"series": str(one.series)} | {name: getattr(one, name) for name in counts} for one in done])
-    elif is_empty:
-        results.print(NO_BARS)
-    elif not done:
-        results.print("Nothing to repair: no hole is lost, unchecked or bad at the source.")
     else:
         columns = ("series", "asked", "found", "bad", "not there")
         rows = [

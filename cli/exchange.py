@@ -201,12 +201,11 @@ def _refresh_some(
 ) -> "Iterator[IngestReport | Failure]":
     """Refresh series of one exchange and category; each shows its progress while it is at work."""
     from mmf.pipeline.exchange import refresh_all
-    from mmf.ranges import clip, count
 
     tasks: dict[Series, TaskID] = {}
 
     def begin(want: "Want") -> None:
-        n_slots = count(clip(want.ranges, 0, now_ms)) // want.series.grid.ms
+        n_slots = want.count_slots(before_ms=now_ms)
         tasks[want.series] = progress.add_task(str(want.series), total=None if span.is_all else n_slots)
 
     def advance(_: "Batch", report: "IngestReport") -> None:

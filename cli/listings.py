@@ -1,16 +1,20 @@
 """`mmf ingest funding` and `mmf ingest universe`: what exchanges tell beside klines."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import print_facts, print_json, print_table
+from cli.console import print_facts, print_json, print_table, say
 from cli.exchange import DERIVATIVES, BaseUrlOption, CategoryOption, DaysOption, Urls, source_of
 from cli.options import ConfigOption, JsonOption, WarehouseOption, open_warehouse
 from cli.settings import read_settings
 from cli.span import DAY_MS, DEFAULT_DAYS
+
+if TYPE_CHECKING:
+    from mmf.bars import Series
 
 
 def funding(
@@ -33,13 +37,8 @@ def funding(
     source = source_of(exchange, Urls(base_url, settings=settings))
     series = [Series.of(exchange, category or DERIVATIVES[exchange], symbol, "60") for symbol in symbols]
     with open_warehouse(warehouse, settings, create=True) as opened:
-        start_ms = now_ms - (days or DEFAULT_DAYS) * DAY_MS
-        gained = refresh_funding(opened, source, series, start_ms=start_ms, now_ms=now_ms)
-    rows = [(one.exchange, one.category, one.symbol, n) for one, n in gained.items()]
-    columns = ("exchange", "category", "symbol", "new rates")
-    print_json([dict(zip(columns, row, strict=True)) for row in rows]) if json else print_table(
-        rows, columns, right=columns[3:]
-    )
+        start_ms = max(now_ms - (days or DEFAULT_DAYS) * DAY_MS, 0)
+        _show_gained(refresh_funding(opened, source, series, start_ms=start_ms, now_ms=now_ms), json=json)
 
 
 def universe(
@@ -63,3 +62,28 @@ def universe(
         n_changed = refresh_instruments(opened, source, exchange, market, read_aliases(aliases), now_ms=now_ms)
     facts = {"exchange": exchange, "category": market, "new or changed": n_changed}
     print_json(facts) if json else print_facts(facts)
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _show_gained(gained: "Iterator[tuple[Series, int | Exception]]", *, json: bool) -> None:
+    """Show what each symbol gained, also of what was done before an error; exit with 1 where a symbol failed."""
+    columns = ("exchange", "category", "symbol", "new rates")
+    rows: list[tuple[str | int, ...]] = []
+    failures: list[tuple[Series, Exception]] = []
+    try:
+        for one, found in gained:
+            if isinstance(found, Exception):
+                failures.append((one, found))
+            else:
+                rows.append((*one.key[:3], found))
+    finally:
+        if json:
+            print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        elif rows:
+            print_table(rows, columns, right=columns[3:])
+        for one, error in failures:
+            say(f"failed: {':'.join(one.key[:3])}: {error}")
+    if failures:
+        raise typer.Exit(1)

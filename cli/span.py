@@ -24,9 +24,14 @@ class Span:
             raise CallError("--days, --start/--end and --all-history exclude one another. Give one of them.")
         if self.start and self.end and self.start >= self.end:
             raise CallError(f"--start {self.start} is not before --end {self.end}.")
+        if self.end and _ms(self.end) <= 0:
+            raise CallError(f"--end {self.end} does not lie after 1970-01-01; no exchange has bars before that.")
 
     def range_ms(self, *, first_stored_ms: int | None, now_ms: int) -> tuple[int, int]:
-        """Return the half-open range of open_time; open-ended where no end was given, since the exchange knows now."""
+        """Return the half-open range of open_time; open-ended where no end was given, since the exchange knows now.
+
+        An end alone that does not lie after the first stored bar asks for the default days before it.
+        """
         from mmf.markets.source import ALL_TIME
 
         stop_ms = _ms(self.end) if self.end else ALL_TIME[1]
@@ -35,11 +40,11 @@ class Span:
         if self.start:
             if _ms(self.start) > now_ms:
                 raise CallError(f"--start {self.start} lies in the future; no exchange has bars there.")
-            return _ms(self.start), stop_ms
-        if self.days is None and first_stored_ms is not None:
-            return min(first_stored_ms, stop_ms), stop_ms
+            return max(_ms(self.start), ALL_TIME[0]), stop_ms
+        if self.days is None and first_stored_ms is not None and first_stored_ms < stop_ms:
+            return first_stored_ms, stop_ms
         start_ms = min(now_ms, stop_ms) - (self.days or DEFAULT_DAYS) * DAY_MS
-        return start_ms, stop_ms
+        return max(start_ms, ALL_TIME[0]), stop_ms
 
 
 # ------------------------------------------------------------------------------------

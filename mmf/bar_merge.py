@@ -17,6 +17,8 @@ class Merge:
         The union in `STORED_SCHEMA`, sorted by open_time.
     changed : pl.DataFrame
         The rows of `bars` that are new or revised.
+    n_outdated : int
+        Incoming bars with other numbers that were fetched before the stored ones; counted as unchanged, too.
     superseded : pl.DataFrame
         The stored rows that a revision replaced.
     n_added, n_revised, n_unchanged : int
@@ -29,10 +31,11 @@ class Merge:
     n_added: int
     n_revised: int
     n_unchanged: int
+    n_outdated: int
 
 
 def merge_bars(stored: pl.DataFrame, incoming: pl.DataFrame, /) -> Merge:
-    """Merge incoming bars into stored ones; other numbers for a closed bar are a revision.
+    """Merge incoming bars into stored ones; other numbers for a closed bar are a revision, unless they are older.
 
     Parameters
     ----------
@@ -41,15 +44,22 @@ def merge_bars(stored: pl.DataFrame, incoming: pl.DataFrame, /) -> Merge:
 
     Notes
     -----
+    An answer that lay about while another one was fetched and stored (an earlier `fetched_at`) must not undo that one.
     A null turnover never replaces a number: the source is silent about it, not in disagreement.
     """
-    old = stored.select("open_time", "revision", *(pl.col(c).alias(f"_{c}") for c in VALUE_COLUMNS))
+    old = stored.select(
+        "open_time",
+        "revision",
+        pl.col("fetched_at").alias("_fetched_at"),
+        *(pl.col(c).alias(f"_{c}") for c in VALUE_COLUMNS),
+    )
     joined = incoming.drop("revision").join(old, on="open_time", how="left", maintain_order="left")
     joined = joined.with_columns(pl.coalesce("turnover", "_turnover").alias("turnover"))
     is_new = pl.col("revision").is_null()
     differs = pl.any_horizontal(pl.col(c).ne_missing(pl.col(f"_{c}")) for c in VALUE_COLUMNS)
     added = joined.filter(is_new).with_columns(pl.lit(0, pl.Int32).alias("revision"))
-    revised = joined.filter(~is_new & differs).with_columns(pl.col("revision") + 1)
+    is_outdated = differs & (pl.col("fetched_at") < pl.col("_fetched_at"))
+    revised = joined.filter(~is_new & differs & ~is_outdated).with_columns(pl.col("revision") + 1)
     changed = pl.concat([added, revised]).select(*STORED_SCHEMA).sort("open_time")
     kept = stored.join(revised, on="open_time", how="anti")
     return Merge(
@@ -59,4 +69,5 @@ def merge_bars(stored: pl.DataFrame, incoming: pl.DataFrame, /) -> Merge:
         n_added=added.height,
         n_revised=revised.height,
         n_unchanged=incoming.height - changed.height,
+        n_outdated=joined.filter(~is_new & is_outdated).height,
     )

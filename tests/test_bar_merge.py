@@ -1,3 +1,5 @@
+import polars as pl
+
 from mmf.bar_merge import merge_bars
 from tests.bar_frames import GOOD, bar_frame, stored_frame
 
@@ -24,3 +26,12 @@ def test_silence_about_turnover_is_no_revision_but_learning_it_is() -> None:
     learnt = merge_bars(without, with_turnover)
     assert learnt.n_revised == 1
     assert learnt.bars["turnover"].to_list() == [700.0]
+
+
+def test_an_answer_fetched_before_the_stored_one_supersedes_nothing() -> None:
+    stored = stored_frame(bar_frame(GOOD))
+    other = stored_frame(bar_frame((10, 100.0, 110.0, 90.0, 104.0, 7.0, 700.0)), source="b")
+    merged = merge_bars(stored, other.with_columns(pl.col("fetched_at") - pl.duration(milliseconds=1)))
+    assert (merged.n_revised, merged.n_unchanged, merged.n_outdated) == (0, 1, 1)
+    assert merged.bars.equals(stored)
+    assert merged.superseded.is_empty()

@@ -1,9 +1,10 @@
 """Binance, USDT-M futures and spot, as a source of bars, funding rates and instruments."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager
-from typing import NamedTuple, TypeVar
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import NamedTuple
 
 import polars as pl
 
@@ -11,13 +12,10 @@ from mmf.bars import Series
 from mmf.errors import CallError
 from mmf.markets.binance_ask import PREFIXES, ask_funding, ask_instruments, ask_time_ms
 from mmf.markets.binance_reader import BinanceReader
+from mmf.markets.feeds import Feed, ask
 from mmf.markets.http import HttpClient, HttpOptions, check_base_url
 from mmf.markets.pacing import Pacer, shared_pacer
-from mmf.markets.pages import Part, to_batch, wanted_numbers
 from mmf.markets.source import Batch, Fetched, Want
-from mmf.markets.streams import collected, in_groups, in_order, iterate, run
-
-T = TypeVar("T")
 
 BASE_URLS = {"um": "https://fapi.binance.com", "spot": "https://api.binance.com"}
 ARCHIVE_URL = "https://data.binance.vision"
@@ -26,9 +24,6 @@ WEIGHT_PER_MIN = 2_300  # published: 2,400 for futures and 6,000 for spot; the r
 FUNDING_REQUESTS, FUNDING_WINDOW_S = 450, 300.0  # published: 500
 
 _ARCHIVES_PER_WINDOW, _ARCHIVE_WINDOW_S = 500, 10.0  # nothing is published; this fetches years of months in seconds
-_BATCH_PARTS = 32
-_SERIES_AHEAD = 16
-_BATCH_ROWS = 50_000
 
 
 class BinanceSource:
@@ -71,7 +66,7 @@ class BinanceSource:
         self.pacer = pacer
 
     def batches(
-        self, series: Series, wanted: Sequence[tuple[int, int]], /, *, ended_ms: int | None = None
+        self, series: Series, wanted: Sequence[tuple[int, int]], /, *, ended_ms: tuple[int, int] | None = None
     ) -> Iterator[Batch]:
         """Yield the wanted bars, oldest first; see `mmf.markets.source.ExchangeSource`.
 
@@ -91,7 +86,7 @@ class BinanceSource:
             Binance stopped answering, or an archive is damaged; everything before that was yielded.
         """
         _check(series)
-        yield from iterate(self._batches(Want(series, wanted, ended_ms)))
+        yield from self._feed(series.category).batches(Want(series, wanted, ended_ms))
 
     def fetch_all(self, wants: Sequence[Want], /) -> Generator[Fetched, None, None]:
         """Yield the bars of each want, in order, 16 series at once; see `mmf.markets.source.ExchangeSource`.
@@ -103,14 +98,16 @@ class BinanceSource:
         """
         for want in wants:
             _check(want.series)
-        if len({want.series.category for want in wants}) > 1:
+        categories = {want.series.category for want in wants}
+        if len(categories) > 1:
             raise CallError("um and spot are different hosts. Fetch the series of one category at a time.")
-        yield from iterate(self._fetched(wants))
+        for category in categories:
+            yield from self._feed(category).fetch_all(wants)
 
     def time_ms(self, category: str = "um", /) -> int:
         """Return the exchange's own time."""
         _check_category(category)
-        return self._run(category, lambda client: ask_time_ms(client, category))
+        return ask(partial(self._client, category), lambda client: ask_time_ms(client, category))
 
     def instruments(self, category: str, /) -> pl.DataFrame:
         """Return the instruments of a category; what was delisted long ago is not among them.
@@ -122,7 +119,7 @@ class BinanceSource:
             times are null: exchangeInfo does not tell.
         """
         _check_category(category)
-        return self._run(category, lambda client: ask_instruments(client, category))
+        return ask(partial(self._client, category), lambda client: ask_instruments(client, category))
 
     def funding(self, series: Series, start_ms: int, stop_ms: int, /) -> pl.DataFrame:
         """Return the funding rates of a contract in a half-open range of time, oldest first.
@@ -136,14 +133,8 @@ class BinanceSource:
         if series.category == "spot":
             raise CallError(f"{series}: spot has no funding. Ask for a contract of the category um.")
         pacer = shared_pacer(f"{self._url(series.category)} funding", FUNDING_REQUESTS, FUNDING_WINDOW_S)
-        return self._run(series.category, lambda client: ask_funding(client, series, start_ms, stop_ms), pacer=pacer)
-
-    def _run(self, category: str, work: Callable[[HttpClient], Awaitable[T]], *, pacer: Pacer | None = None) -> T:
-        async def with_client() -> T:
-            async with self._client(category, pacer) as client:
-                return await work(client)
-
-        return run(with_client())
+        client = partial(self._client, series.category, pacer)
+        return ask(client, lambda client: ask_funding(client, series, start_ms, stop_ms))
 
     def _url(self, category: str) -> str:
         return self.base_url or BASE_URLS[category]
@@ -166,33 +157,10 @@ class BinanceSource:
         ):
             yield _Clients(rest, archives, listing)
 
-    async def _batches(self, want: Want) -> AsyncGenerator[Batch, None]:
-        async with (
-            self._clients(want.series.category) as clients,
-            aclosing(self._batches_of(want, clients)) as batches,
-        ):
-            async for batch in batches:
-                yield batch
-
-    async def _fetched(self, wants: Sequence[Want]) -> AsyncGenerator[Fetched, None]:
-        if not wants:
-            return
-        async with self._clients(wants[0].series.category) as clients:
-
-            async def whole(want: Want) -> Fetched:
-                return Fetched(*await collected(self._batches_of(want, clients)))
-
-            async with aclosing(in_order(wants, whole, n_ahead=_SERIES_AHEAD)) as answers:
-                async for fetched in answers:
-                    yield fetched
-
-    async def _batches_of(self, want: Want, clients: "_Clients") -> AsyncGenerator[Batch, None]:
-        series, grid = want.series, want.series.grid
-        ended = None if want.ended_ms is None else grid.bar_number(want.ended_ms)
-        parts = BinanceReader(*clients, series).parts(wanted_numbers(want.ranges, grid), ended=ended)
-        async with aclosing(in_groups(parts, has_room=_has_room)) as groups:
-            async for group in groups:
-                yield to_batch(series, group, fetched_at_ms=self.now_ms())
+    def _feed(self, category: str) -> "Feed[_Clients]":
+        return Feed(
+            partial(self._clients, category), lambda clients, series: BinanceReader(*clients, series), self.now_ms
+        )
 
 
 # ------------------------------------------------------------------------------------
@@ -202,11 +170,6 @@ class _Clients(NamedTuple):
     rest: HttpClient
     archives: HttpClient
     listing: HttpClient
-
-
-def _has_room(group: list[Part], part: Part) -> bool:
-    n_rows = sum(one.rows.height for one in group) + part.rows.height
-    return part.source == group[0].source and len(group) < _BATCH_PARTS and n_rows <= _BATCH_ROWS
 
 
 def _check(series: Series) -> None:

@@ -10,9 +10,8 @@ from mmf.markets import binance_rest
 from mmf.markets.binance_rest import INTERVAL_NAMES
 from mmf.markets.errors import ExchangeError, UnknownSymbolError
 from mmf.markets.http import HttpClient
-from mmf.markets.listings import FUNDING_SCHEMA
-from mmf.markets.pages import UNSETTLED_BARS, Page, Part, closed_stop, pick_rows, range_of
-from mmf.ranges import Ranges
+from mmf.markets.listings import FUNDING_SCHEMA, whole_funding
+from mmf.markets.pages import UNSETTLED_BARS, Page, Part, closed_stop, end_part, pick_rows
 
 PREFIXES: Final = {"um": "/fapi/v1", "spot": "/api/v3"}
 NEVER = 1 << 62  # as a bar number
@@ -45,18 +44,25 @@ async def ask_instrument(client: HttpClient, series: Series, /) -> dict[str, Any
 
 
 async def ask_funding(client: HttpClient, series: Series, start_ms: int, stop_ms: int, /) -> pl.DataFrame:
-    """Return the rates of a half-open range of time as `FUNDING_SCHEMA`, oldest first."""
+    """Return the rates of a half-open range of time as `FUNDING_SCHEMA`, oldest first.
+
+    What seems to be missing is asked for again: one answer that lacks it proves nothing.
+    """
     read = binance_rest.reader(
         lambda body, _: binance_rest.funding(body, symbol=series.symbol), asked=f"funding of {series}"
     )
-    frames = [pl.DataFrame(schema=FUNDING_SCHEMA)]
-    while start_ms < stop_ms:
-        query = {"symbol": series.symbol, "startTime": start_ms, "endTime": stop_ms - 1, "limit": _FUNDING_ROWS}
-        frames.append(await client.get(f"{PREFIXES[series.category]}/fundingRate", query, read))
-        if frames[-1].height < _FUNDING_ROWS:
-            break
-        start_ms = int(frames[-1]["funding_time"].to_physical().to_numpy().max()) + 1
-    return pl.concat(frames).unique("funding_time").sort("funding_time")
+
+    async def onwards(start_ms: int, stop_ms: int) -> pl.DataFrame:
+        frames = [pl.DataFrame(schema=FUNDING_SCHEMA)]
+        while start_ms < stop_ms:
+            query = {"symbol": series.symbol, "startTime": start_ms, "endTime": stop_ms - 1, "limit": _FUNDING_ROWS}
+            frames.append(await client.get(f"{PREFIXES[series.category]}/fundingRate", query, read))
+            if frames[-1].height < _FUNDING_ROWS:
+                break
+            start_ms = int(frames[-1]["funding_time"].to_physical().to_numpy().max()) + 1
+        return pl.concat(frames)
+
+    return await whole_funding(onwards, start_ms, stop_ms)
 
 
 class Klines:
@@ -85,19 +91,19 @@ class Klines:
         rows, time_ms = await self._ask_klines(query)
         return Part(pick_rows(rows, page.numbers, self._grid), self._series.exchange, time_ms, page.numbers)
 
-    async def end_again(self, numbers: Ranges, ended: int, /) -> list[Part] | None:
-        """Return the wanted bars right before a known end, as proof of nothing; None where there are bars after it.
+    async def end_again(self, ended: tuple[int, int], /) -> list[Part] | None:
+        """Return the newest stored bars again, as proof of nothing; None where the series may go on behind them.
 
         A symbol that is not known any more has none.
         """
-        start = range_of(numbers, ended)[0]
-        query = {"startTime": self._grid.open_time_ms(start), "limit": min(ended - start + 1, _MOST_ROWS)}
+        limit = min(ended[1] - ended[0] + 1, _MOST_ROWS)
+        query = {"startTime": self._grid.open_time_ms(ended[0]), "limit": limit}
         try:
             rows, time_ms = await self._ask_klines(query)
         except UnknownSymbolError:
             return []
-        before = pick_rows(rows, [(start, ended)], self._grid)
-        return [Part(before, self._series.exchange, time_ms, [])] if before.height == rows.height else None
+        part = end_part(rows, self._series, ended, time_ms=time_ms, limit=limit)
+        return None if part is None else [part]
 
     async def next_from(self, number: int, /) -> int:
         """Return the number of the first bar from a number on, `NEVER` where there is none.

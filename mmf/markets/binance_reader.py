@@ -11,6 +11,7 @@ from mmf.markets.binance_archives import Archive, fetch_archive, plan_archives, 
 from mmf.markets.binance_ask import NEVER, Klines, ask_instrument, ask_time_ms
 from mmf.markets.binance_delisted import DelistedReader
 from mmf.markets.errors import UnknownSymbolError
+from mmf.markets.feeds import settled
 from mmf.markets.http import HttpClient
 from mmf.markets.pages import (
     NO_ROWS,
@@ -19,11 +20,10 @@ from mmf.markets.pages import (
     closed_stop,
     in_time_order,
     is_nothing_due,
-    merge_answers,
     missing_numbers,
+    missing_of,
     pick_rows,
     plan_pages,
-    range_of,
 )
 from mmf.markets.streams import in_order
 from mmf.ranges import Ranges, clip, subtract, union
@@ -53,7 +53,7 @@ class BinanceReader:
         self._klines = Klines(rest, series)
         self._time_ms = 0
 
-    async def parts(self, numbers: Ranges, *, ended: int | None = None) -> AsyncGenerator[Part, None]:
+    async def parts(self, numbers: Ranges, *, ended: tuple[int, int] | None = None) -> AsyncGenerator[Part, None]:
         """Yield what there is of ranges of bar numbers, in order.
 
         The first page is asked of REST, alone: its answer tells the exchange's time, and so which archives can exist;
@@ -65,14 +65,14 @@ class BinanceReader:
         ----------
         numbers : list of (int, int)
             Ranges of bar numbers.
-        ended : int, optional
-            The series is known to have ended at this bar number, within one of the ranges: one answer for the bars of
-            that range before it, and for any after it, is enough if it agrees.
+        ended : (int, int), optional
+            Bar numbers of the newest stored bars, with which the series is known to have ended: one answer for them
+            and for any after them is enough if it agrees.
         """
-        if ended is not None and (end := await self._klines.end_again(numbers, ended)) is not None:
+        if ended is not None and (end := await self._klines.end_again(ended)) is not None:
             for part in end:
                 yield part
-            numbers = clip(numbers, 0, range_of(numbers, ended)[0])
+            numbers = clip(numbers, 0, ended[0])
         first = next(plan_pages(numbers, limit=_PAGE_ROWS), None)
         if first is None:
             return
@@ -169,22 +169,14 @@ class BinanceReader:
     async def _filled(self, page: Page, in_files: Ranges) -> Part:
         """Ask for what archives lack; what REST lacks too does not exist, and what no archive holds is settled."""
         answer = await self._klines.page(page)
-        return await self._settled(page, answer) if subtract(self._missing(page, answer), in_files) else answer
+        return await self._settled(page, answer) if subtract(missing_of(page, answer, self._grid), in_files) else answer
 
     async def _settled(self, page: Page, answer: Part) -> Part:
-        """Ask again while bars are missing and the last answer brought some: what two answers lack does not exist."""
-        missing = self._missing(page, answer)
-        if missing and answer.rows.is_empty() and (found := await self._klines.next_from(page.start)) >= page.stop:
-            return await self._nothing(page.numbers, before=found)
-        while missing:
-            answer = merge_answers(answer, await self._klines.page(page))
-            before, missing = missing, self._missing(page, answer)
-            if missing == before:
-                break
-        return answer
-
-    def _missing(self, page: Page, answer: Part) -> Ranges:
-        return missing_numbers(answer.rows, page.numbers, self._grid, time_ms=answer.time_ms)
+        if answer.rows.is_empty() and missing_of(page, answer, self._grid):
+            found = await self._klines.next_from(page.start)
+            if found >= page.stop:
+                return await self._nothing(page.numbers, before=found)
+        return await settled(page, answer, self._klines.page, self._grid)
 
     async def _nothing(self, numbers: Ranges, *, before: int) -> Part:
         """No rows: proven by the bar found behind them, or by a contract that has ended.

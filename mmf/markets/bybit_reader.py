@@ -11,19 +11,19 @@ import polars as pl
 from mmf.bars import DAY_MS, Interval, Series
 from mmf.markets import bybit_rest
 from mmf.markets.bybit_rest import Envelope
+from mmf.markets.feeds import settled
 from mmf.markets.http import HttpClient
-from mmf.markets.listings import FUNDING_SCHEMA
+from mmf.markets.listings import FUNDING_SCHEMA, whole_funding
 from mmf.markets.pages import (
     NO_ROWS,
     Page,
     Part,
     closed_stop,
+    end_part,
     is_nothing_due,
-    merge_answers,
-    missing_numbers,
+    missing_of,
     pick_rows,
     plan_pages,
-    range_of,
 )
 from mmf.markets.streams import in_order
 from mmf.ranges import Ranges, clip, subtract
@@ -72,7 +72,7 @@ class BybitReader:
         self._asking_life = asyncio.Lock()
         self._life: _Life | None = None
 
-    async def parts(self, numbers: Ranges, *, ended: int | None = None) -> AsyncGenerator[Part, None]:
+    async def parts(self, numbers: Ranges, *, ended: tuple[int, int] | None = None) -> AsyncGenerator[Part, None]:
         """Yield what there is of ranges of bar numbers, in order.
 
         The first page is asked alone: its answer tells the exchange's time, and so where to stop; most updates end
@@ -82,13 +82,13 @@ class BybitReader:
         ----------
         numbers : list of (int, int)
             Ranges of bar numbers.
-        ended : int, optional
-            The series is known to have ended at this bar number, within one of the ranges: one answer for the bars of
-            that range before it, and for any after it, is enough if it agrees.
+        ended : (int, int), optional
+            Bar numbers of the newest stored bars, with which the series is known to have ended: one answer for them
+            and for any after them is enough if it agrees.
         """
-        if ended is not None and (end := await self._end_again(numbers, ended)) is not None:
+        if ended is not None and (end := await self._end_again(ended)) is not None:
             yield end
-            numbers = clip(numbers, 0, range_of(numbers, ended)[0])
+            numbers = clip(numbers, 0, ended[0])
         first = next(plan_pages(numbers, limit=_PAGE_ROWS), None)
         if first is None:
             return
@@ -107,11 +107,14 @@ class BybitReader:
                 yield part
 
     async def funding(self, start_ms: int, stop_ms: int) -> pl.DataFrame:
-        """Return the rates of a half-open range of time as `FUNDING_SCHEMA`, oldest first."""
+        """Return the rates of a half-open range of time as `FUNDING_SCHEMA`, oldest first.
+
+        What seems to be missing is asked for again: one answer that lacks it proves nothing.
+        """
         life = await self._ask_life()
         first_ms = max(start_ms, self._grid.open_time_ms(life.start))
         starts = range(first_ms, min(stop_ms, life.time_ms), _FUNDING_WINDOW_MS)
-        windows = [(at, min(at + _FUNDING_WINDOW_MS, stop_ms)) for at in starts]
+        windows = [(at, min(at + _FUNDING_WINDOW_MS, stop_ms, life.time_ms)) for at in starts]
         frames = [pl.DataFrame(schema=FUNDING_SCHEMA)]
         async with aclosing(in_order(windows, self._funding_window, n_ahead=_PAGES_AHEAD)) as answers:
             frames += [frame async for frame in answers]
@@ -119,8 +122,10 @@ class BybitReader:
         return pl.concat(frames).filter(is_asked).unique("funding_time").sort("funding_time")
 
     async def _funding_window(self, window: tuple[int, int]) -> pl.DataFrame:
-        """Rates of a half-open window, from its end back, since Bybit answers the newest."""
-        start_ms, stop_ms = window
+        return await whole_funding(self._funding_back, *window)
+
+    async def _funding_back(self, start_ms: int, stop_ms: int) -> pl.DataFrame:
+        """Rates of a half-open range, from its end back, since Bybit answers the newest."""
         frames = [pl.DataFrame(schema=FUNDING_SCHEMA)]
         while start_ms < stop_ms:
             frame = await self._ask_funding(start_ms, stop_ms)
@@ -147,21 +152,11 @@ class BybitReader:
         return await self._settled(page, await self._ask(page))
 
     async def _settled(self, page: Page, answer: Part) -> Part:
-        """Ask again while bars are missing and the last answer brought some: what two answers lack does not exist."""
-        missing = self._missing(page, answer)
-        if missing and answer.rows.is_empty():
+        if answer.rows.is_empty() and missing_of(page, answer, self._grid):
             life = await self._ask_life()
             if not clip(page.numbers, life.start, life.stop):
                 return self._outside(page.numbers, life)
-        while missing:
-            answer = merge_answers(answer, await self._ask(page))
-            before, missing = missing, self._missing(page, answer)
-            if missing == before:
-                break
-        return answer
-
-    def _missing(self, page: Page, answer: Part) -> Ranges:
-        return missing_numbers(answer.rows, page.numbers, self._grid, time_ms=answer.time_ms)
+        return await settled(page, answer, self._ask, self._grid)
 
     def _outside(self, numbers: Ranges, life: "_Life") -> Part:
         return Part(NO_ROWS, self._series.exchange, life.time_ms, numbers)
@@ -183,12 +178,10 @@ class BybitReader:
             asked=f"klines of {series}",
         )
 
-    async def _end_again(self, numbers: Ranges, ended: int) -> Part | None:
-        """The wanted bars right before a known end, as proof of nothing; None where there are bars after it."""
-        start = range_of(numbers, ended)[0]
-        rows, time_ms = await self._ask_klines(self._grid, self._grid.open_time_ms(start), _LATEST_MS)
-        before = pick_rows(rows, [(start, ended)], self._grid)
-        return Part(before, self._series.exchange, time_ms, []) if before.height == rows.height else None
+    async def _end_again(self, ended: tuple[int, int]) -> Part | None:
+        """The newest stored bars again; None where the series may go on behind them."""
+        rows, time_ms = await self._ask_klines(self._grid, self._grid.open_time_ms(ended[0]), _LATEST_MS)
+        return end_part(rows, self._series, ended, time_ms=time_ms, limit=_PAGE_ROWS)
 
     async def _ask_life(self) -> "_Life":
         async with self._asking_life:

@@ -15,11 +15,18 @@ class UnknownSymbolError(RefusedError):
     """The exchange does not know the symbol, or no longer."""
 
 
-class BlockedError(ExchangeError):
+class OutOfReachError(ExchangeError):
+    """The exchange answers nothing at all any more, whatever is asked: no connection, a block or a ban.
+
+    It ends a run over many series; every other `ExchangeError` concerns the one series that was asked for.
+    """
+
+
+class BlockedError(OutOfReachError):
     """The exchange does not serve this place (a geo block or a firewall); asking again is of no use."""
 
 
-class BannedError(ExchangeError):
+class BannedError(OutOfReachError):
     """The exchange has banned this IP address for a while.
 
     Attributes

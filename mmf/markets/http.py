@@ -16,7 +16,7 @@ import httpx2
 import stamina
 
 from mmf.errors import CallError
-from mmf.markets.errors import BannedError, BlockedError, ExchangeError
+from mmf.markets.errors import BannedError, BlockedError, ExchangeError, OutOfReachError
 from mmf.markets.pacing import Pacer
 
 T = TypeVar("T")
@@ -118,6 +118,8 @@ class HttpClient:
 
         Raises
         ------
+        OutOfReachError
+            No attempt got an answer.
         ExchangeError
             As `read` raised it, or the last attempt failed too.
         """
@@ -133,6 +135,8 @@ class HttpClient:
             async for attempt in retries:
                 with attempt, self._heeding(attempt.next_wait):
                     return read(await self._send(path, params, cost))
+        except httpx2.TransportError as error:
+            raise OutOfReachError(self._gave_up(path, error)) from error
         except (TryAgainError, httpx2.RequestError) as error:
             raise ExchangeError(self._gave_up(path, error)) from error
         raise AssertionError("unreachable: the last attempt returns or raises")

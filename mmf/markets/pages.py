@@ -94,11 +94,6 @@ def wanted_numbers(wanted: Sequence[tuple[int, int]], grid: Interval, /) -> Rang
     return cells(wanted, size=grid.ms, anchor=grid.anchor_ms)
 
 
-def range_of(numbers: Ranges, number: int, /) -> tuple[int, int]:
-    """Return the range that holds a bar number, an empty one from it on where none does."""
-    return next(((start, stop) for start, stop in numbers if start <= number < stop), (number, number))
-
-
 def closed_stop(grid: Interval, time_ms: int, /) -> int:
     """Return the number of the bar that is forming at that time: all before it have closed."""
     return grid.bar_number(time_ms)
@@ -125,6 +120,22 @@ def missing_numbers(rows: pl.DataFrame, numbers: Ranges, grid: Interval, /, *, t
     """Return the bars of ranges that have closed by a time and have no row."""
     number, offset = np.divmod(_times_ms(rows) - grid.anchor_ms, grid.ms)
     return subtract(clip(numbers, 0, closed_stop(grid, time_ms)), held_ranges(number[offset == 0]))
+
+
+def missing_of(page: Page, answer: Part, grid: Interval, /) -> Ranges:
+    """Return the wanted bars of a page that had closed when it was answered and are not in the answer."""
+    return missing_numbers(answer.rows, page.numbers, grid, time_ms=answer.time_ms)
+
+
+def end_part(rows: pl.DataFrame, series: Series, ended: tuple[int, int], /, *, time_ms: int, limit: int) -> Part | None:
+    """Return the rows from the start of a range on, if none lies behind its stop.
+
+    As proof of nothing: one answer may lie. None where there are later bars, or where the page is full: what did not
+    fit into it is not known.
+    """
+    before = pick_rows(rows, [ended], series.grid)
+    is_all = before.height == rows.height < limit
+    return Part(before, series.exchange, time_ms, []) if is_all else None
 
 
 def is_nothing_due(numbers: Ranges, grid: Interval, /, *, time_ms: int) -> bool:

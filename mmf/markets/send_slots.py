@@ -62,17 +62,28 @@ class SendSlot:
         self._threads.release()
 
 
-def slot_path(host: str, limit: int, window_s: float, /) -> Path:
+def slot_path(host: str, limit: int, window_s: float, /) -> Path | None:
     """Return the file that processes of this user share for a host and a limit of it.
 
-    It lies in `$MMF_PACING_DIR`, else in `mmf/pacing` of the user's cache.
+    It lies in `$MMF_PACING_DIR`, else in `mmf/pacing` of the user's cache; None for a user without a home.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    folder = Path(os.environ.get(FOLDER_VARIABLE) or cache / "mmf" / "pacing")
-    return folder / f"{re.sub(r'[^A-Za-z0-9.]+', '-', host)}-{limit}-in-{window_s:g}s"
+    name = f"{re.sub(r'[^A-Za-z0-9.]+', '-', host)}-{limit}-in-{window_s:g}s"
+    if folder := os.environ.get(FOLDER_VARIABLE):
+        return Path(folder) / name
+    cache = _user_cache()
+    return None if cache is None else cache / "mmf" / "pacing" / name
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _user_cache() -> Path | None:
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:  # neither HOME nor an entry for the uid, as in many a container
+        return None
 
 
 def _opened(path: Path) -> int | None:

@@ -8,6 +8,7 @@ import polars as pl
 
 from mmf.bars import Series
 from mmf.errors import MMFError
+from mmf.ranges import clip, count
 
 ALL_TIME = (0, 1 << 53)  # a range of open_time in ms that holds every bar
 
@@ -51,14 +52,19 @@ class Want:
         The series.
     ranges : sequence of (start_ms, stop_ms)
         Half-open ranges of open_time.
-    ended_ms : int, optional
-        The series is known to have ended before this open_time, which lies in one of the ranges: the exchange is asked
-        once for what that range holds before it and whether there is any bar after it, and for more only if there is.
+    ended_ms : (start_ms, stop_ms), optional
+        The newest stored bars, with which the series is known to have ended; the ranges reach from their first one
+        beyond the last. The exchange is asked once for these bars and any after them, and where there is none after
+        them, for nothing more from there on; what the ranges hold before these bars is fetched as ever.
     """
 
     series: Series
     ranges: Sequence[tuple[int, int]]
-    ended_ms: int | None = None
+    ended_ms: tuple[int, int] | None = None
+
+    def count_slots(self, *, before_ms: int) -> int:
+        """Count the bars of the ranges that open from 1970 to an instant."""
+        return count(clip(self.ranges, 0, before_ms)) // self.series.grid.ms
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,15 @@ class Fetched:
 
     Attributes
     ----------
+    series : Series
+        The series of the want.
     batches : list of Batch
         Oldest first.
     error : MMFError, optional
         What ended it before it was whole.
     """
 
+    series: Series
     batches: list[Batch]
     error: MMFError | None = None
 
@@ -98,11 +107,14 @@ class ExchangeSource(Source, Protocol):
     """A source behind a network, where every request takes its time and counts."""
 
     def batches(
-        self, series: Series, wanted: Sequence[tuple[int, int]], /, *, ended_ms: int | None = None
+        self, series: Series, wanted: Sequence[tuple[int, int]], /, *, ended_ms: tuple[int, int] | None = None
     ) -> Iterator[Batch]:
         """Yield what the exchange has of a series; `ended_ms` as in `Want`."""
         ...
 
     def fetch_all(self, wants: Sequence[Want], /) -> Generator[Fetched, None, None]:
-        """Yield what the exchange has for each want, in order, asking for several at once; each is held whole."""
+        """Yield what the exchange has for each want, in order, asking for several at once; each is held whole.
+
+        Once one has ended with an `mmf.markets.errors.OutOfReachError`, only those that were under way come after it.
+        """
         ...

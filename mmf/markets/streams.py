@@ -1,9 +1,12 @@
 """Many requests at once, results in order; and an event loop in a thread behind a plain iterator."""
 
 import asyncio
+import atexit
+import sys
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import wait
 from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar
 
@@ -11,6 +14,8 @@ from mmf.errors import MMFError
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+_HEED_S = 0.5
 
 
 async def in_order(
@@ -71,9 +76,15 @@ def iterate(items: AsyncGenerator[T, None], /) -> Iterator[T]:
 
     Work that it has begun goes on between two items; work that it begins as items are taken waits for that, so a
     consumer that stops taking stops it. Closing the iterator, or an exception in the consumer such as
-    KeyboardInterrupt, cancels what is under way and joins the thread.
+    KeyboardInterrupt, cancels what is under way and joins the thread; an iterator that nobody closes ends with the
+    interpreter.
     """
     with _loop_in_thread() as loop:
+
+        def end() -> None:
+            _result(loop, _cancel_all(items))
+
+        atexit.register(end)  # runs while the thread still does
         try:
             while True:
                 try:
@@ -81,7 +92,9 @@ def iterate(items: AsyncGenerator[T, None], /) -> Iterator[T]:
                 except StopAsyncIteration:
                     return
         finally:
-            _result(loop, _cancel_all(items))
+            if not sys.is_finalizing():
+                atexit.unregister(end)
+                end()
 
 
 def run(work: Coroutine[Any, Any, T], /) -> T:
@@ -104,9 +117,10 @@ def _loop_in_thread() -> Iterator[asyncio.AbstractEventLoop]:
     try:
         yield loop
     finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        if not sys.is_finalizing():  # else the thread stands still for good, and waiting for it would never end
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
 
 
 def _result(loop: asyncio.AbstractEventLoop, work: Awaitable[T]) -> T:
@@ -115,7 +129,10 @@ def _result(loop: asyncio.AbstractEventLoop, work: Awaitable[T]) -> T:
     async def awaited() -> T:
         return await work
 
-    return asyncio.run_coroutine_threadsafe(awaited(), loop).result()
+    future = asyncio.run_coroutine_threadsafe(awaited(), loop)
+    while not wait([future], timeout=_HEED_S).done:
+        pass  # a Ctrl-C that came just before the lock was waited for is heeded now; the lock alone would not wake
+    return future.result()
 
 
 async def _cancel_all(items: AsyncGenerator[Any, None] | None) -> None:

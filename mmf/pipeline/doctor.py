@@ -1,6 +1,6 @@
 """The gap doctor's round: look at every stored series, write down the verdicts, refetch what can be had."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -13,11 +13,12 @@ from mmf.doctor.edges import reach
 from mmf.doctor.gaps import EDGES, HOLE_SCHEMA, REPAIRABLE, diagnose
 from mmf.doctor.testimony import Witness, numbers_and_volume, span, witness
 from mmf.errors import DataError
-from mmf.markets.errors import RefusedError
+from mmf.markets.errors import ExchangeError, OutOfReachError
 from mmf.markets.source import Source
+from mmf.pipeline.exchange import stored_numbers
 from mmf.pipeline.ingest import IngestReport, ingest
 from mmf.pipeline.tables import stored_bars
-from mmf.ranges import Ranges, held_ranges, instants, intersect, missing_slots, normalise, subtract
+from mmf.ranges import Ranges, count, held_ranges, instants, intersect, missing_slots, normalise, subtract
 from mmf.universe import INSTRUMENT_SCHEMA, listing
 from warehouse import SeriesKey, Snapshot, Warehouse
 from warehouse.errors import BusyError
@@ -130,7 +131,7 @@ def repair(
     *,
     now_ms: int,
     again: bool = False,
-) -> list[Repair]:
+) -> Iterator[Repair]:
     """Ask the exchanges once more for what may be had: the holes that are lost, unchecked or bad at the source.
 
     Parameters
@@ -146,31 +147,39 @@ def repair(
     again : bool
         Ask for the others too: exchanges fill in history after an outage.
 
-    Returns
-    -------
-    list of Repair
-        One for each series with such holes. What concerns one series only leaves the others alone.
+    Yields
+    ------
+    Repair
+        One for each series with such holes, as soon as its answers are stored. What concerns one series only leaves
+        the others alone.
+
+    Raises
+    ------
+    OutOfReachError
+        A ban, a block, no connection: nothing can be had any more.
     """
     holes = examine(warehouse, chosen, now_ms=now_ms).holes
     if not again:
         holes = holes.filter(pl.col("verdict").is_in(REPAIRABLE))
-    asked: dict[Series, IngestReport | Exception] = {}
+    asked: list[Series] = []
+    stopped: OutOfReachError | None = None
     for key, rows in holes.group_by("exchange", "category", "symbol", "interval", maintain_order=True):
         series = Series(*(str(part) for part in key))
-        grid = series.grid
-        wanted = instants(rows.select("start_bar", "stop_bar").rows(), size=grid.ms, anchor=grid.anchor_ms)
+        grid, slots = series.grid, normalise(rows.select("start_bar", "stop_bar").rows())
+        wanted = instants(slots, size=grid.ms, anchor=grid.anchor_ms)
+        asked.append(series)
         try:
-            asked[series] = ingest(warehouse, source_of(series.exchange), series, wanted=wanted)
-        except (RefusedError, DataError, BusyError) as error:
-            asked[series] = error
-    left = examine(warehouse, list(asked), now_ms=now_ms).holes if asked else holes.clear()
-    bad = left.filter(pl.col("verdict") == "bad at the source")
-    return [
-        Repair(series, _n_missing(holes, series), 0, 0, found)
-        if isinstance(found, Exception)
-        else Repair(series, _n_missing(holes, series), found.n_added, _n_missing(bad, series))
-        for series, found in asked.items()
-    ]
+            report = ingest(warehouse, source_of(series.exchange), series, wanted=wanted)
+            yield Repair(series, count(slots), report.n_added, _n_bad(warehouse, report, slots))
+        except OutOfReachError as error:
+            stopped = error
+            break
+        except (ExchangeError, DataError, BusyError) as error:
+            yield Repair(series, count(slots), 0, 0, error)
+    if asked:
+        examine(warehouse, asked, now_ms=now_ms)  # for the verdicts, which are remembered
+    if stopped is not None:
+        raise stopped
 
 
 def compare(warehouse: Warehouse, left: Series, right: Series, /) -> CrossCheck:
@@ -190,8 +199,12 @@ def _instruments(warehouse: Warehouse) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=INSTRUMENT_SCHEMA, orient="row")
 
 
-def _n_missing(holes: pl.DataFrame, series: Series) -> int:
-    return int(holes.filter(**dict(zip(SeriesKey._fields, series.key, strict=True)))["n_missing"].sum())
+def _n_bad(warehouse: Warehouse, report: IngestReport, asked: Ranges) -> int:
+    """How many of the bars asked for came as bad ones and are still missing."""
+    if not report.n_quarantined:
+        return 0
+    sent = [slot for one in bad_slots(report.quarantined, interval=report.series.grid) for slot in one.slots]
+    return count(missing_slots(intersect(sent, asked), held=held_ranges(stored_numbers(warehouse, report.series))))
 
 
 def _bad(warehouse: Warehouse, snapshot: Snapshot, series: Series, unexplained: Ranges) -> list[BadSlots]:

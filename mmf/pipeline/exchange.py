@@ -9,11 +9,11 @@ import numpy as np
 
 from mmf.bars import Series
 from mmf.errors import DataError
-from mmf.markets.errors import RefusedError
-from mmf.markets.source import Batch, ExchangeSource, Fetched, Want
+from mmf.markets.errors import ExchangeError, OutOfReachError
+from mmf.markets.source import ALL_TIME, Batch, ExchangeSource, Fetched, Want
 from mmf.pipeline.ingest import IngestReport, ingest
-from mmf.ranges import Ranges, cells, clip, count, held_ranges, instants, missing_slots, subtract, union
-from warehouse import SeriesKey, Warehouse
+from mmf.ranges import Ranges, cells, clip, held_ranges, instants, missing_slots, subtract, union
+from warehouse import DataFile, SeriesKey, Warehouse
 from warehouse.errors import BusyError
 from warehouse.verdicts import absences, bad_bars
 
@@ -26,10 +26,11 @@ OnBatch = Callable[[Batch, IngestReport], None]
 SpanOf = Callable[[int | None], tuple[int, int]]
 
 
-def lacking(
-    warehouse: Warehouse, series: Series, asked: tuple[int, int], /, *, source: str | None = None
-) -> list[tuple[int, int]]:
-    """Return what has to be fetched of a range.
+def plan(warehouse: Warehouse, series: Series, span_of: SpanOf, /, *, is_recheck: bool = False) -> Want:
+    """Return what has to be asked of an exchange, and whether the series is known to have ended.
+
+    Where the range reaches beyond the newest stored bar, all after it is asked for, whatever was said to be absent: an
+    exchange may publish late; and the newest 16 again.
 
     Parameters
     ----------
@@ -37,41 +38,28 @@ def lacking(
         What is held, and what sources proved to be absent.
     series : Series
         The series to complete.
-    asked : (start_ms, stop_ms)
-        Half-open range of open_time.
-    source : str, optional
-        Believe only this source about absent bars; any by default.
-
-    Returns
-    -------
-    list of (start_ms, stop_ms)
-        Sorted and disjoint. Where the range reaches beyond the newest stored bar, all after it is in there, whatever
-        was said to be absent: an exchange may publish late; and the newest 16 again.
-    """
-    return list(_want(warehouse, series, asked, stored_numbers(warehouse, series), source=source).ranges)
-
-
-def plan(
-    warehouse: Warehouse, series: Series, span_of: SpanOf, /, *, is_recheck: bool = False, source: str | None = None
-) -> Want:
-    """Return what has to be asked of an exchange, and whether the series is known to have ended.
-
-    Parameters
-    ----------
-    warehouse, series
-        As of `lacking`, whose ranges these are.
     span_of : callable
-        Open_time of the first stored bar in ms, None where there is none -> half-open range to complete.
+        Open_time of the first stored bar in ms, None where there is none -> half-open range to complete; what of it
+        lies before 1970 is not asked for.
     is_recheck : bool
         Ask for the whole range again: what is held, for restatements, and what was said to be absent.
-    source : str, optional
-        As of `lacking`.
     """
+    grid = series.grid
     numbers = stored_numbers(warehouse, series)
-    asked = span_of(series.grid.open_time_ms(int(numbers[0])) if len(numbers) else None)
+    asked = clip([span_of(grid.open_time_ms(int(numbers[0])) if len(numbers) else None)], *ALL_TIME)
     if is_recheck:
-        return Want(series, [asked])
-    return _want(warehouse, series, asked, numbers, source=source)
+        return Want(series, asked)
+    absent = absences(warehouse.database, series.key)
+    wanted = cells(asked, size=grid.ms, anchor=grid.anchor_ms)
+    lack = missing_slots(wanted, held=held_ranges(numbers), absent=absent)
+    if not wanted or not len(numbers) or wanted[-1][1] <= numbers[-1]:
+        return Want(series, _in_ms(lack, series))
+    newest, after = int(numbers[-RECHECKED_BARS:][0]), int(numbers[-1]) + 1
+    ranges = _in_ms(union(lack, clip(wanted, newest, wanted[-1][1])), series)
+    bad = [(one.start_bar, one.stop_bar) for one in bad_bars(warehouse.database, series.key)]  # sent, so no end
+    is_ended = subtract(clip(absent, after, after + 1), bad) and clip(wanted, after, after + 1)
+    known = _in_ms(clip(wanted, newest, after), series)
+    return Want(series, ranges, ended_ms=known[0] if is_ended and known else None)
 
 
 def refresh(
@@ -128,7 +116,8 @@ def refresh_all(
     """Refresh series of one exchange and category in order, and yield what came of each.
 
     Requests of several series are under way at once, so that a hundred short updates do not wait for the line one by
-    one; every commit is made here, one after the other. A series that lacks more than 100,000 bars goes alone.
+    one; every commit is made here, one after the other. A series that lacks more than 100,000 bars goes alone. Where
+    somebody else has written to a series since it was planned, it is planned and fetched anew.
 
     Parameters
     ----------
@@ -144,23 +133,42 @@ def refresh_all(
     Yields
     ------
     tuple
-        The series, and its report or the error that concerned it alone. What concerns all is raised: a ban, a block,
-        an exchange out of reach.
+        The series, and its report or the error that concerned it alone.
+
+    Raises
+    ------
+    OutOfReachError
+        A ban, a block, no connection: nothing can be had any more. Where several series were being asked for at once,
+        what had come for those after the first that it met is stored and yielded before.
     """
-    plans = {one: plan(warehouse, one, span_of, is_recheck=is_recheck) for one in series}
-    short = [want for want in plans.values() if _n_slots(want, now_ms) <= _HELD_WHOLE_BARS]
+
+    def plan_of(one: Series) -> Want:
+        return plan(warehouse, one, span_of, is_recheck=is_recheck)
+
+    with warehouse.pin() as snapshot:
+        files = {one: snapshot.files("bars", SeriesKey(*one.key)) for one in series}
+    plans = {one: plan_of(one) for one in files}
+    short = [want for want in plans.values() if want.count_slots(before_ms=now_ms) <= _HELD_WHOLE_BARS]
     together = {want.series for want in short} if len(short) > 1 else set()
+    stopped: OutOfReachError | None = None
     with closing(source.fetch_all(short if together else [])) as fetched:
         for one, want in plans.items():
             try:
-                if one in together:
-                    on_plan(want)
-                    yield one, ingest(warehouse, _Supply(partial(_batches, next(fetched))), one, on_batch=on_batch)
-                else:
+                if one not in together and stopped is None:
                     options = {"is_recheck": is_recheck, "on_plan": on_plan, "on_batch": on_batch}
                     yield one, refresh(warehouse, source, one, span_of, **options)
-            except (RefusedError, DataError, BusyError) as error:
+                elif one in together and (found := next(fetched, None)) is not None:
+                    on_plan(want)
+                    ahead = partial(_ahead, warehouse, source, found, files[one], partial(plan_of, one))
+                    yield one, ingest(warehouse, _Supply(ahead), one, on_batch=on_batch)
+            except OutOfReachError as error:
+                if one not in together:
+                    raise
+                stopped = stopped or error
+            except (ExchangeError, DataError, BusyError) as error:
                 yield one, error
+    if stopped is not None:
+        raise stopped
 
 
 def stored_numbers(warehouse: Warehouse, series: Series, /) -> np.ndarray:
@@ -186,31 +194,25 @@ class _Supply:
         yield from self.batches_of()
 
 
-def _batches(fetched: Fetched) -> Iterator[Batch]:
+def _ahead(
+    warehouse: Warehouse,
+    source: ExchangeSource,
+    fetched: Fetched,
+    files: list[DataFile],
+    plan_again: Callable[[], Want],
+) -> Iterator[Batch]:
+    """What was fetched ahead of the lock, unless other files than those that it was planned on are there by now."""
+    series = fetched.series
+    with warehouse.pin() as snapshot:
+        is_as_planned = snapshot.files("bars", SeriesKey(*series.key)) == files
+    if not is_as_planned:
+        want = plan_again()
+        yield from source.batches(series, want.ranges, ended_ms=want.ended_ms)
+        return
     yield from fetched.batches
     if fetched.error is not None:
         raise fetched.error
 
 
-def _want(
-    warehouse: Warehouse, series: Series, asked: tuple[int, int], numbers: np.ndarray, *, source: str | None
-) -> Want:
-    grid = series.grid
-    absent = absences(warehouse.database, series.key, source=source)
-    wanted = cells([asked], size=grid.ms, anchor=grid.anchor_ms)
-    lack = missing_slots(wanted, held=held_ranges(numbers), absent=absent)
-    if not wanted or not len(numbers) or wanted[-1][1] <= numbers[-1]:
-        return Want(series, _in_ms(lack, series))
-    again, after = int(numbers[-RECHECKED_BARS:][0]), int(numbers[-1]) + 1
-    ranges = _in_ms(union(lack, clip(wanted, again, wanted[-1][1])), series)
-    bad = [(one.start_bar, one.stop_bar) for one in bad_bars(warehouse.database, series.key)]  # sent, so no end
-    is_ended = bool(subtract(clip(absent, after, after + 1), bad) and clip(wanted, after, after + 1))
-    return Want(series, ranges, ended_ms=grid.open_time_ms(after) if is_ended else None)
-
-
 def _in_ms(numbers: Ranges, series: Series) -> Ranges:
     return instants(numbers, size=series.grid.ms, anchor=series.grid.anchor_ms)
-
-
-def _n_slots(want: Want, now_ms: int) -> int:
-    return count(clip(want.ranges, 0, now_ms)) // want.series.grid.ms

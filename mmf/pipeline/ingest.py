@@ -123,9 +123,9 @@ def _commit_batch(
     commit = warehouse.begin(f"ingest {batch.series} from {batch.source}")
     with warehouse.pin() as snapshot:
         merged = _stage_bars(commit, snapshot, batch.series.grid, key, _with_ledger(checked.bars, batch))
-        if refuse_revisions and merged.n_revised:
+        if refuse_revisions and (n_other := merged.n_revised + merged.n_outdated):
             raise DataError(
-                f"{batch.source} has other numbers for {merged.n_revised} of the stored bars of {batch.series}: it is "
+                f"{batch.source} has other numbers for {n_other} of the stored bars of {batch.series}: it is "
                 "another market. Nothing was stored; use another --symbol or another --warehouse."
             )
         superseded = merged.superseded.with_columns(superseded_at=_time(batch.fetched_at_ms))

@@ -1,6 +1,6 @@
 """Funding rates and instruments of an exchange into their tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Protocol
 
@@ -8,8 +8,12 @@ import polars as pl
 
 from mmf.aliases import Alias
 from mmf.bars import Series
+from mmf.errors import DataError
+from mmf.markets.errors import ExchangeError, OutOfReachError
+from mmf.markets.listings import funding_gaps
 from mmf.ranges import subtract
 from warehouse import Warehouse
+from warehouse.errors import BusyError
 from warehouse.funding import FUNDING_SCHEMA, funding_rates, stage_funding
 from warehouse.instruments import Instrument, Succession, save_instruments, save_successions
 
@@ -28,9 +32,10 @@ class ListingSource(Protocol):
 
 def refresh_funding(
     warehouse: Warehouse, source: ListingSource, series: Sequence[Series], /, *, start_ms: int, now_ms: int
-) -> dict[Series, int]:
-    """Fetch the funding rates of a range that are not stored yet: before the first stored one, and after the last.
+) -> Iterator[tuple[Series, int | Exception]]:
+    """Fetch the funding rates of a range that are not stored yet.
 
+    Those are the ones before the first stored one, after the last, and in the gaps of `funding_gaps` between them.
     Each symbol is a commit of its own, so that what came before a failure stays.
 
     Parameters
@@ -46,12 +51,23 @@ def refresh_funding(
     now_ms : int
         Time of the fetch, UTC; rates after it are not asked for.
 
-    Returns
-    -------
-    dict
-        How many rates each series gained.
+    Yields
+    ------
+    tuple
+        The series, and how many rates it gained or the error that concerned it alone.
+
+    Raises
+    ------
+    OutOfReachError
+        A ban, a block, no connection: nothing can be had any more.
     """
-    return {one: _refresh_funding_of(warehouse, source, one, start_ms=start_ms, now_ms=now_ms) for one in series}
+    for one in series:
+        try:
+            yield one, _refresh_funding_of(warehouse, source, one, start_ms=start_ms, now_ms=now_ms)
+        except OutOfReachError:
+            raise
+        except (ExchangeError, DataError, BusyError) as error:
+            yield one, error
 
 
 def refresh_instruments(
@@ -97,9 +113,9 @@ def _refresh_funding_of(
     warehouse: Warehouse, source: ListingSource, series: Series, *, start_ms: int, now_ms: int
 ) -> int:
     with warehouse.writing("funding", None), warehouse.pin() as snapshot:
-        known = funding_rates(snapshot, *series.key[:3])["funding_time"].to_physical().to_list()
-        held = [(known[0], known[-1] + 1)] if known else []
-        lack = subtract([(start_ms, now_ms)], held)
+        known = funding_rates(snapshot, *series.key[:3])["funding_time"].to_physical().to_numpy()
+        span = (int(known[0]), int(known[-1]) + 1) if len(known) else (start_ms, start_ms)
+        lack = subtract([(start_ms, now_ms)], subtract([span], funding_gaps(known, *span)))
         rates = pl.concat([_named(source.funding(series, *part), series, now_ms) for part in lack] or [_NO_RATES])
         commit = warehouse.begin(f"funding rates of {':'.join(series.key[:3])}")
         if n_new := stage_funding(commit, snapshot, rates):

@@ -1,5 +1,7 @@
+import io
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import polars as pl
@@ -7,6 +9,7 @@ import pytest
 
 from mmf.bars import Series
 from tests.cli.runner import Run
+from tests.exchange.faults import Faults
 from tests.exchange.server import LoopbackExchange, Market
 from tests.exchange.truth import walk_bars
 
@@ -105,3 +108,17 @@ def test_what_no_exchange_can_be_asked_for_is_not_offered(mmf: Run, tmp_path: Pa
     assert "unchecked" in shown
     assert "mmf data repair" not in shown
     assert "Not fetched yet" not in shown
+
+
+def test_what_was_repaired_before_a_block_is_told(mmf: Run, exchange: LoopbackExchange, tmp_path: Path) -> None:
+    exchange.revise(BTC, walk_bars(900))
+    for series, seed in ((BTC, 0), (ETH, 1)):
+        bars = walk_bars(900, seed=seed)
+        cut = pl.concat([bars[: 100 + 100 * seed], bars[120 + 100 * seed :]])
+        cut.write_parquet(tmp_path / f"bybit_linear_{series.symbol}_60m.parquet")
+    mmf("ingest", "files", str(tmp_path))
+    exchange.faults = Faults(plan=[None, "geo_block"], limit=None)
+    with redirect_stdout(io.StringIO()) as shown:
+        error = mmf("data", "repair", "--base-url", exchange.url, exit_code=1)
+    assert f"{BTC} 20 20 0 0" in lines(shown.getvalue())
+    assert "does not serve this place" in error

@@ -1,6 +1,8 @@
+import io
 import json
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import polars as pl
@@ -192,3 +194,43 @@ def test_the_real_march_of_2023_loads_whole_and_its_outage_is_one(mmf: Run, real
     [hole] = json.loads(mmf("data", "check", "--json"))["holes"]
     assert (hole["first_missing"][:16], hole["last_missing"][:16]) == ("2023-03-24 12:40", "2023-03-24 13:59")
     assert (hole["n_missing"], hole["verdict"]) == (80, "exchange outage")
+
+
+def test_an_end_before_the_first_stored_bar_asks_for_the_days_before_it(mmf: Run, exchange: LoopbackExchange) -> None:
+    at = ("--base-url", exchange.url)
+    mmf("ingest", "bybit", "BTCUSDT", "--start", "2024-02-01", *at)
+    [report] = json.loads(mmf("ingest", "bybit", "BTCUSDT", "--end", "2024-01-11", *at, "--json"))
+    assert report["n_added"] == 10 * 24
+
+
+@pytest.mark.parametrize("span", [("--days", "99999999"), ("--start", "0001-01-01")])
+def test_times_before_1970_do_not_reach_the_exchange(mmf: Run, exchange: LoopbackExchange, span: tuple) -> None:
+    mmf("ingest", "bybit", "BTCUSDT", *span, "--base-url", exchange.url)
+    assert {request.query["start"] for request in exchange.requests if "start" in request.query} >= {"0"}
+    assert not any(request.query.get("start", "").startswith("-") for request in exchange.requests)
+
+
+def test_an_end_before_1970_is_refused(mmf: Run, exchange: LoopbackExchange) -> None:
+    assert "1970" in mmf("ingest", "bybit", "BTCUSDT", "--end", "1960-01-01", "--base-url", exchange.url, exit_code=2)
+    assert exchange.requests == []
+
+
+def test_a_symbol_without_funding_leaves_the_others_alone(mmf: Run, exchange: LoopbackExchange) -> None:
+    with redirect_stdout(io.StringIO()) as shown:
+        error = mmf(
+            *(
+                "ingest",
+                "funding",
+                "bybit",
+                "NOPEUSDT",
+                "BTCUSDT",
+                "--days",
+                "3000",
+                "--base-url",
+                exchange.url,
+                "--json",
+            ),
+            exit_code=1,
+        )
+    assert [row["new rates"] for row in json.loads(shown.getvalue())] == [100]
+    assert "failed: bybit:linear:NOPEUSDT" in error

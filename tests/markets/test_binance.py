@@ -354,16 +354,18 @@ def test_a_symbol_that_ended_is_known_to_have_after_five_requests_and_costs_one_
         assert_complete(store, exchange, start_ms=ended_ms - 16 * series.grid.ms)
         assert len(exchange.requests) <= 5
         exchange.requests.clear()
-        again = list(source.batches(series, [(ended_ms, 1 << 53)], ended_ms=ended_ms))
-        assert [batch for batch in again if batch.covered or not batch.rows.is_empty()] == []
+        last_ms = ended_ms - series.grid.ms
+        [again] = source.batches(series, [(last_ms, 1 << 53)], ended_ms=(last_ms, ended_ms))
+        assert (again.rows.height, again.covered) == (1, ())
         assert len(exchange.requests) == 1
 
 
 def test_a_symbol_that_trades_again_is_fetched_though_it_was_known_to_have_ended():
     with served(300, series=HOURLY) as exchange:
         ended_ms = JANUARY_2024_MS + 200 * HOUR_MS
-        batches = source_of(exchange).batches(HOURLY, [(ended_ms, 1 << 53)], ended_ms=ended_ms)
-        assert sum(batch.rows.height for batch in batches) == 101  # the forming bar, too
+        last_ms = ended_ms - HOUR_MS
+        batches = source_of(exchange).batches(HOURLY, [(last_ms, 1 << 53)], ended_ms=(last_ms, ended_ms))
+        assert sum(batch.rows.height for batch in batches) == 102  # the forming bar, too
 
 
 def test_years_of_archives_after_the_end_are_not_looked_for():
@@ -390,7 +392,8 @@ def test_a_symbol_that_rest_has_forgotten_comes_from_archives_alone_and_its_end_
         assert {batch.source for batch in store.batches} == {"binance:archive"}
         exchange.requests.clear()
         ended_ms = JANUARY_2024_MS + 65 * DAY_MS
-        again = list(source.batches(series, [(ended_ms, 1 << 53)], ended_ms=ended_ms))
+        last_ms = ended_ms - series.grid.ms
+        again = list(source.batches(series, [(last_ms, 1 << 53)], ended_ms=(last_ms, ended_ms)))
         assert [batch for batch in again if batch.covered or not batch.rows.is_empty()] == []
         assert len(exchange.requests) == 1
 

@@ -9,6 +9,7 @@ from mmf.bars import Interval, Series
 from mmf.markets.pages import (
     UNSETTLED_BARS,
     Part,
+    end_part,
     merge_answers,
     missing_numbers,
     pick_rows,
@@ -105,3 +106,11 @@ def test_none_of_the_newest_bars_counts_as_covered():
     batch = to_batch(SERIES, [part(bars, time_ms=JANUARY_2024_MS + UNSETTLED_BARS * HOUR_MS)], fetched_at_ms=1)
     assert batch.covered == ()
     assert batch.rows.equals(bars)
+
+
+def test_an_end_is_one_where_nothing_comes_after_it_and_the_page_has_room_for_more():
+    bars, ended = walk_bars(10), (FIRST, FIRST + 10)
+    end = end_part(bars, SERIES, ended, time_ms=7, limit=11)
+    assert (end.rows.height, end.time_ms, end.proven) == (10, 7, [])
+    assert end_part(bars, SERIES, ended, time_ms=7, limit=10) is None
+    assert end_part(bars, SERIES, (FIRST, FIRST + 9), time_ms=7, limit=11) is None

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -95,3 +96,15 @@ def test_the_folder_is_that_of_the_environment_else_of_the_users_cache(monkeypat
     monkeypatch.delenv(FOLDER_VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert slot_path("http://a", 1, 0.5).parent == tmp_path / "cache" / "mmf" / "pacing"
+
+
+def test_a_user_without_a_home_is_paced_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def no_entry(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", no_entry)
+    for name in ("HOME", "XDG_CACHE_HOME", FOLDER_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    assert slot_path("http://a", 1, 0.5) is None
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    assert slot_path("http://a", 1, 0.5).parent == tmp_path

@@ -1,5 +1,7 @@
 import asyncio
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
 
@@ -142,3 +144,20 @@ def test_run_works_within_a_running_event_loop():
         return run(seven())
 
     assert asyncio.run(notebook()) == 7
+
+
+def test_an_iterator_that_nobody_exhausts_does_not_hold_up_the_end_of_the_interpreter():
+    code = """
+import asyncio
+from mmf.markets.streams import iterate
+async def items():
+    try:
+        yield 7
+    finally:
+        await asyncio.sleep(0)
+        print("closed")
+kept = iterate(items())
+print(next(kept))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert (done.stdout, done.stderr) == ("7\nclosed\n", "")

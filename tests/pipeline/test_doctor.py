@@ -7,6 +7,7 @@ import pytest
 
 from mmf.bars import Series
 from mmf.markets.bybit import BybitSource
+from mmf.markets.errors import BlockedError
 from mmf.markets.source import ALL_TIME
 from mmf.pipeline.doctor import Examination, examine, repair
 from mmf.pipeline.exchange import refresh
@@ -96,7 +97,7 @@ def test_a_bad_bar_that_the_source_has_dropped_is_absent_from_then_on(
     refresh(warehouse, source, BTC, FROM_JANUARY)
     refresh(warehouse, source, ETH, FROM_JANUARY)
     exchange.withhold(BTC, JANUARY_2024_MS + 300 * HOUR_MS, JANUARY_2024_MS + 302 * HOUR_MS)
-    repair(warehouse, lambda _: source, now_ms=0)
+    list(repair(warehouse, lambda _: source, now_ms=0))
     found = told(at_exchange(exchange, warehouse).holes)
     assert found == [("BTCUSDT", 300, 2, "no trades", "ETHUSDT 60 traded meanwhile"), BAD_ONES[1]]
 
@@ -171,4 +172,21 @@ def test_an_empty_warehouse_is_examined_and_has_no_series(warehouse: Warehouse) 
     assert found.n_series == 0
     assert found.holes.is_empty()
     assert found.oddities.columns == ["series", "open_time", "n_bars", "kind", "detail"]
-    assert repair(warehouse, lambda _: ListSource(()), now_ms=0) == []
+    assert list(repair(warehouse, lambda _: ListSource(()), now_ms=0)) == []
+
+
+def test_repair_tells_each_series_at_once_and_a_block_ends_it(warehouse: Warehouse, exchange: LoopbackExchange) -> None:
+    for series, hole in ((BTC, (100, 120)), (ETH, (200, 220))):
+        bars = walk_bars(N_BARS, seed=int(series == ETH))
+        ingest(warehouse, ListSource((pl.concat([bars[: hole[0]], bars[hole[1] :]]),)), series)
+    exchange.revise(BTC, walk_bars(N_BARS))
+    source = BybitSource(exchange.url)
+    repairs = repair(warehouse, lambda _: source, now_ms=0)
+    done = next(repairs)
+    assert (done.series, done.n_asked, done.n_found) == (BTC, 20, 20)
+    exchange.faults.geo_block = 9
+    with pytest.raises(BlockedError):
+        next(repairs)
+    assert verdicts(warehouse.database, BTC.key) == []
+    exchange.faults.geo_block = 0
+    assert [one.series for one in repair(warehouse, lambda _: source, now_ms=0)] == [ETH]

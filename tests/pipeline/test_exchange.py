@@ -1,15 +1,19 @@
+import threading
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
 from mmf.bars import BAR_SCHEMA, DAY_MS, Series
 from mmf.markets.binance import BinanceSource
 from mmf.markets.bybit import BybitSource
-from mmf.markets.errors import BannedError
+from mmf.markets.errors import BannedError, BlockedError
 from mmf.markets.source import ALL_TIME, ExchangeSource
 from mmf.pipeline.doctor import examine, repair
-from mmf.pipeline.exchange import lacking, refresh, refresh_all
+from mmf.pipeline.exchange import plan, refresh, refresh_all
 from mmf.pipeline.tables import stored_bars
 from tests.exchange.faults import Faults
+from tests.exchange.http_server import Answer
 from tests.exchange.server import LoopbackExchange, Market
 from tests.exchange.truth import JANUARY_2024_MS, walk_bars
 from warehouse import Warehouse
@@ -90,6 +94,28 @@ def test_the_last_bars_of_a_series_that_has_ended_may_still_be_restated(warehous
         assert refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY).n_revised == 1
 
 
+@pytest.mark.parametrize("exchange_name", ["bybit", "binance"])
+def test_a_series_that_has_ended_is_filled_backwards_in_one_run(warehouse: Warehouse, exchange_name: str) -> None:
+    """It lacks more bars before the newest stored ones than one answer holds."""
+    series = Series(exchange_name, {"bybit": "linear", "binance": "um"}[exchange_name], "BTCUSDT", "D")
+    ended_ms = JANUARY_2024_MS
+    bars = walk_bars(2_500, interval="D", start_ms=ended_ms - 2_500 * DAY_MS)
+    with LoopbackExchange([Market(series, bars, delisted_ms=ended_ms)], now_ms=ended_ms + 40 * DAY_MS) as exchange:
+        source = source_of(exchange, series)
+        refresh(warehouse, source, series, (ended_ms - 10 * DAY_MS, ALL_TIME[1]))
+        assert plan(warehouse, series, lambda _: ALL_TIME).ended_ms is not None
+        assert refresh(warehouse, source, series, ALL_TIME).n_added == 2_490
+        assert stored(warehouse, series).equals(exchange.served(series).select(*BAR_SCHEMA))
+
+
+def test_times_before_1970_are_not_asked_for(warehouse: Warehouse) -> None:
+    with LoopbackExchange([Market(BTC, served(100))]) as exchange:
+        for is_recheck in (False, True):
+            refresh(warehouse, BybitSource(exchange.url), BTC, (-(10**15), 1 << 53), is_recheck=is_recheck)
+        assert min(int(r.query.get("start", "0")) for r in exchange.requests) == 0
+        assert stored(warehouse).height == 100
+
+
 @pytest.mark.parametrize("series", [BTC, Series("binance", "um", "BTCUSDT", "60")])
 def test_a_symbol_that_is_listed_again_goes_on(warehouse: Warehouse, series: Series) -> None:
     with LoopbackExchange([Market(series, served(), delisted_ms=JANUARY_2024_MS + 400 * HOUR_MS)]) as exchange:
@@ -139,13 +165,71 @@ def test_a_ban_ends_all_and_what_came_before_it_is_stored(warehouse: Warehouse) 
             assert stored(warehouse, one).equals(exchange.served(one).select(*BAR_SCHEMA))
 
 
+class DamagedArchives(LoopbackExchange):
+    """Serves wrong checksums of the archives of one symbol."""
+
+    def _answer(self, path: str, query: dict[str, str], arrived_s: float) -> Answer:
+        answer = super()._answer(path, query, arrived_s)
+        is_damaged = "AAAUSDT" in path and path.endswith("CHECKSUM") and answer.status == 200
+        return replace(answer, body=b"0" * 64 + b"  x.zip\n") if is_damaged else answer
+
+
+def test_a_damaged_archive_of_one_series_leaves_the_others_alone(warehouse: Warehouse) -> None:
+    many = [Series("binance", "um", symbol, "60") for symbol in ("AAAUSDT", "BBBUSDT")]
+    with DamagedArchives([Market(one, served(2_400)) for one in many]) as exchange:
+        source = source_of(exchange, many[0])
+        failed, done = refresh_all(warehouse, source, many, lambda _: FROM_JANUARY, now_ms=NOW_MS)
+        assert "sha256" in str(failed[1])
+        assert stored(warehouse, done[0]).equals(exchange.served(done[0]).select(*BAR_SCHEMA))
+
+
+def test_what_came_for_the_series_after_a_block_is_stored(warehouse: Warehouse) -> None:
+    many = [Series("bybit", "linear", f"COIN{i}USDT", "60") for i in range(40)]
+    with LoopbackExchange([Market(one, served(300, seed=i)) for i, one in enumerate(many)]) as exchange:
+        exchange.faults = Faults(plan=["geo_block"], limit=None)
+        done = refresh_all(warehouse, source_of(exchange, many[0]), many, lambda _: FROM_JANUARY, now_ms=NOW_MS)
+        results = []
+        with pytest.raises(BlockedError):
+            results.extend(done)
+        answered = {request.query["symbol"] for request in exchange.requests if request.status == 200}
+        assert 0 < len(answered) < 40  # nothing was begun once the block was known
+        with warehouse.pin() as snapshot:
+            assert {key.symbol for key in snapshot.keys("bars")} == answered
+
+
+class Watched(LoopbackExchange):
+    """Tells when it has made up its first answer about ETH."""
+
+    has_told = threading.Event()
+
+    def _respond(self, target: str) -> Answer:
+        answer = super()._respond(target)
+        if "ETHUSDT" in target:
+            self.has_told.set()
+        return answer
+
+
+def test_what_was_fetched_ahead_undoes_nothing_that_another_process_stored_meanwhile(warehouse: Warehouse) -> None:
+    with Watched([Market(BTC, served(300)), Market(ETH, served(300, seed=1))]) as exchange:
+        source = BybitSource(exchange.url)
+        first = refresh_all(warehouse, source, [BTC, ETH], lambda _: FROM_JANUARY, now_ms=NOW_MS)
+        next(first)
+        assert exchange.has_told.wait(20)
+        exchange.revise(ETH, served(300, seed=1)[100:110].with_columns(close=pl.col("low")))
+        with Warehouse.open(warehouse.root) as other:
+            refresh(other, source, ETH, FROM_JANUARY)
+        assert [report.n_revised for _, report in first] == [0]
+        assert sum(request.query["symbol"] == ETH.symbol for request in exchange.requests) == 3  # ahead, other, anew
+        assert stored(warehouse, ETH).equals(exchange.served(ETH).select(*BAR_SCHEMA))
+
+
 def test_a_hole_at_the_source_is_asked_for_no_more(warehouse: Warehouse) -> None:
     with LoopbackExchange([Market(BTC, served(without=(700, 740)))]) as exchange:
         refresh(warehouse, BybitSource(exchange.url), BTC, FROM_JANUARY)
         first = JANUARY_2024_MS // HOUR_MS
         assert (first + 700, first + 740) in absences(warehouse.database, BTC.key)
         newest_ms = JANUARY_2024_MS + 2_999 * HOUR_MS
-        [(start_ms, _)] = lacking(warehouse, BTC, FROM_JANUARY)
+        [(start_ms, _)] = plan(warehouse, BTC, lambda _: FROM_JANUARY).ranges
         assert start_ms == newest_ms - 15 * HOUR_MS  # the newest 16 bars again, and no hole
 
 
@@ -231,7 +315,7 @@ def test_an_outage_is_told_from_lost_bars(warehouse: Warehouse) -> None:
             refresh(warehouse, source, series, FROM_JANUARY)
         holes = examine(warehouse, now_ms=0).holes
         assert holes["verdict"].to_list() == ["exchange outage"] * 2
-        assert repair(warehouse, lambda _: source, now_ms=0) == []  # the verdict is remembered: nothing is asked
+        assert list(repair(warehouse, lambda _: source, now_ms=0)) == []  # the verdict is remembered: nothing is asked
 
 
 def test_bad_weather_changes_nothing_in_the_end(warehouse: Warehouse) -> None:
