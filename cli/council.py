@@ -7,7 +7,7 @@ import typer
 
 from cli import report
 from cli.console import print_facts, print_json, print_table, progress_bar, results
-from cli.feature_sets import user_features
+from cli.feature_sets import code_hash, user_features
 from cli.options import ConfigOption, JsonOption, WarehouseOption, open_warehouse
 from cli.settings import read_settings
 from cli.train import ContextOption, DaysOption, SeedOption, train_config
@@ -51,7 +51,8 @@ def council(
         raise CallError(f"--chart {chart}: there is no folder {chart.absolute().parent}. Make it first.")
     settings = read_settings(config)
     with open_warehouse(warehouse, settings) as opened, progress_bar() as progress:
-        state = resolve_state(opened, Series.parse(series), settings.pick("features.set", features, "core"))
+        named = settings.pick("features.set", features, "core")
+        state = resolve_state(opened, Series.parse(series), named, prefer=code_hash(settings, named))
         set_name = state.version.partition("@")[0]
         options = train_config(settings, set_name=set_name, days=days, seed=seed, context=context)
         task = progress.add_task("training rows", total=1.0)

@@ -20,6 +20,14 @@ def chosen_set(settings: Settings, name: str | None = None, /) -> "FeatureSet":
     return feature_set(settings.pick("features.set", name, "core"), user_features(settings))
 
 
+def code_hash(settings: Settings, text: str, /) -> str | None:
+    """Definition hash of the set that a table state such as core@v3 names, as the code at hand has it."""
+    from mmf.features.registry import feature_set, known_sets
+
+    user, name = user_features(settings), text.partition("@")[0]
+    return feature_set(name, user).definition_hash if name in known_sets(user) else None
+
+
 def user_features(settings: Settings, /) -> "UserFeatures":
     """What mmf.toml says of features and sets of one's own; a relative path starts at the folder of mmf.toml."""
     from mmf.features.registry import UserFeatures

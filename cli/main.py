@@ -37,19 +37,24 @@ app.add_typer(runs.app, name="runs")
 app.command("sql")(sql.sql)
 
 
-@app.callback()
-def _options(
-    *,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if debug:
-        os.environ["MMF_DEBUG"] = "1"
-    if version:
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
         from importlib.metadata import version as installed_version
 
         typer.echo(installed_version("money-machine-framework"))
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback has answered before
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["MMF_DEBUG"] = "1"
 
 
 def main() -> None:

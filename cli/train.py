@@ -11,7 +11,7 @@ from cli import report
 from cli.console import print_json, progress_bar, say
 from cli.exchange import EXCHANGES, BaseUrlOption, Failure, Span, Urls, refresh_shown
 from cli.feature_build import build_shown
-from cli.feature_sets import SetOption, chosen_set, user_features
+from cli.feature_sets import SetOption, chosen_set, code_hash, user_features
 from cli.ingest import EdgeOption, ingest_simulated
 from cli.options import (
     ArtifactsOption,
@@ -153,7 +153,8 @@ def train(
     settings = read_settings(config)
     with open_warehouse(warehouse, settings) as opened:
         parsed = Series.parse(series)
-        state = resolve_state(opened, parsed, settings.pick("features.set", features, "core"))
+        named = settings.pick("features.set", features, "core")
+        state = resolve_state(opened, parsed, named, prefer=code_hash(settings, named))
         training = train_config(
             settings,
             set_name=state.version.partition("@")[0],

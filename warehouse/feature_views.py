@@ -115,7 +115,7 @@ def _create_contexts(
 
 def _looked_up(features: Sequence[str], longer: str, max_age_ms: int) -> list[str]:
     return [
-        f"case when own.close_ms - longer.close_ms <= {max_age_ms} then longer.{identifier(feature)} end"
+        f"case when own._close_ms - longer._close_ms <= {max_age_ms} then longer.{identifier(feature)} end"
         f" as {identifier(f'{feature}_ctx_{longer.lower()}')}"
         for feature in features
     ]

@@ -208,6 +208,11 @@ def _evaluate(computation: Computation, wanted: list[Feature], read: pl.DataFram
     else:
         chosen = computation()
         frame = bars.lazy().select(chosen[f.name].alias(f.name) for f in wanted).collect(engine="in-memory")
+        if frame.height != n_read:
+            raise DataError(
+                f"{', '.join(f.name for f in wanted)} gave {frame.height} rows for {n_read} bars: an expression must "
+                "give one value a bar. Use rolling_mean and the like in place of mean, and keep nulls."
+            )
         values = {column.name: column.to_numpy() for column in frame.iter_columns()}
     return {f.name: values[f.name][n_read - n_own :] for f in wanted}
 

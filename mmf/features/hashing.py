@@ -120,6 +120,8 @@ class _Visit:
             self.seen[label] += ast.unparse(node)
             for name, value in _used(node, scope):
                 self.enter(name, value, label)
+        for name, value in _carried(target):
+            self.enter(name, value, label)
 
     def _free_label(self, label: str) -> str:
         """Two closures of one function have one name but their own constants."""
@@ -127,10 +129,22 @@ class _Visit:
         return f"{label}#{n}" if n else label
 
 
+def _carried(target: FunctionType | type) -> Iterator[tuple[str, Any]]:
+    """Values that a function or class carries and that its source does not show: defaults, and what was set later."""
+    if isinstance(target, FunctionType):
+        parameters = inspect.signature(target, follow_wrapped=False).parameters.values()
+        yield from ((f"{one.name}=", one.default) for one in parameters if one.default is not one.empty)
+    for name, value in vars(target).items():
+        if not name.startswith("__") and not isinstance(value, FunctionType | classmethod | staticmethod | property):
+            yield f".{name}", value
+
+
 def _unwrapped(value: Any) -> Any:
-    """Python function below a dispatcher or ufunc of Numba, or below a cache."""
+    """Python function below a dispatcher or ufunc of Numba, below a vectoriser of NumPy, or below a cache."""
     if isinstance(value, FunctionType | type):
         return value
+    if isinstance(value, np.vectorize):
+        return value.pyfunc
     return getattr(value, "py_func", getattr(value, "__wrapped__", value))
 
 

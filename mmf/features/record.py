@@ -18,7 +18,7 @@ _DERIVED = re.compile(r".*_(lag_\d+|ctx_(\d+|d|w))")
 _TAKEN = {
     *("exchange", "category", "symbol", "interval", "open_time", "close_time"),
     *("open", "high", "low", "close", "volume", "turnover", "source", "fetched_at", "revision"),
-    *("missing_bars", "is_warm", "label"),
+    *("missing_bars", "is_warm", "label", "label_end", "forward_return"),
 }
 
 

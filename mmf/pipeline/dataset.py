@@ -125,7 +125,7 @@ def _require_trio(base_columns: tuple[str, ...], series: Series) -> None:
     if absent := [name for name in PHYSICS_TRIO if name not in base_columns]:
         raise DataError(
             f"the gate reads {', '.join(PHYSICS_TRIO)}, and this feature set lacks {', '.join(absent)}. "
-            f"Add them with: mmf features build {series} --set core"
+            f"Use the set core, or add the family chaos to the set in mmf.toml: mmf features build {series} --set NAME"
         )
 
 
@@ -153,8 +153,11 @@ def _first_row(times_ms: np.ndarray, earliest: int, days: int | None) -> int:
 def _labelled(bars: pl.DataFrame, features: pl.DataFrame, series: Series, label: LabelConfig) -> pl.DataFrame:
     labels = make_labels(bars, interval=series.grid, config=label)
     close = bars.select("open_time", "close")
-    table = features.join(labels, on="open_time", how="left", maintain_order="left")
-    return table.join(close, on="open_time", how="left", maintain_order="left")
+    told = labels.join(close, on="open_time", how="left", maintain_order="left")
+    if taken := sorted(set(features.columns) & set(told.columns) - {"open_time"}):
+        # else the feature would stand where the purge looks for the label's end
+        raise DataError(f"a feature is called {taken[0]!r}, as a column of the labels is. Rename it, and build again.")
+    return features.join(told, on="open_time", how="left", maintain_order="left")
 
 
 def _n_missing(table: pl.DataFrame, series: Series) -> int:

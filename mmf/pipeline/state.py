@@ -43,7 +43,9 @@ class TableState:
         return f"{self.version}@S{self.snapshot}"
 
 
-def resolve_state(warehouse: Warehouse, series: Series, text: str, /, *, as_of: AsOf = None) -> TableState:
+def resolve_state(
+    warehouse: Warehouse, series: Series, text: str, /, *, as_of: AsOf = None, prefer: str | None = None
+) -> TableState:
     """Find the table state that `core`, `core@v3` or `core@v3@S17` names.
 
     Parameters
@@ -56,6 +58,9 @@ def resolve_state(warehouse: Warehouse, series: Series, text: str, /, *, as_of: 
         Without a number the newest version that the snapshot holds of the series; without a snapshot that of `as_of`.
     as_of : None, int, str or datetime
         Snapshot, or the time by which it was committed; the newest by default.
+    prefer : str, optional
+        Definition hash of the set as the code at hand computes it: where the snapshot holds that version of the series
+        it is taken before newer ones, which nobody could bring up to date.
 
     Raises
     ------
@@ -68,7 +73,10 @@ def resolve_state(warehouse: Warehouse, series: Series, text: str, /, *, as_of: 
     if match["snapshot"] and as_of is not None:
         raise CallError(f"{text} names a snapshot, and --as-of {as_of} another. Give one of them.")
     with warehouse.pin(int(match["snapshot"]) if match["snapshot"] else as_of) as snapshot:
-        name = stored_version(snapshot, [series], text.partition("@S")[0])
+        wanted = text.partition("@S")[0]
+        if match["number"] is None and prefer is not None:
+            wanted = _preferred(warehouse, snapshot, series, wanted, prefer)
+        name = stored_version(snapshot, [series], wanted)
         version = next(known for known in warehouse.versions(match["set"]) if known.name == name)
         return TableState(
             series=series,
@@ -120,6 +128,15 @@ def in_interval(series: Series, interval: Interval, /) -> Series:
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _preferred(warehouse: Warehouse, snapshot: Snapshot, series: Series, set_name: str, definition_hash: str) -> str:
+    """Name of the version with this hash, or of the set where the snapshot does not hold it of the series."""
+    key = SeriesKey(*series.key)
+    for version in warehouse.versions(set_name):
+        if version.definition_hash == definition_hash and snapshot.files("features", key, version=version.name):
+            return version.name
+    return set_name
 
 
 def _parsed(text: str) -> re.Match[str]:

@@ -6,7 +6,7 @@
 with own as (
     select
         base.*,
-        epoch_ms(base.open_time) + intervals.length_ms as close_ms
+        epoch_ms(base.open_time) + intervals.length_ms as _close_ms
     from features.$version as base
     inner join intervals on base.interval = intervals.interval_name
     where (base.exchange, base.category, base.symbol, base.interval) in ($series)  -- noqa: RF02
@@ -15,14 +15,14 @@ with own as (
 longer as (
     select
         base.*,
-        epoch_ms(base.open_time) + intervals.length_ms as close_ms
+        epoch_ms(base.open_time) + intervals.length_ms as _close_ms
     from features.$version as base
     inner join intervals on base.interval = intervals.interval_name
     where base.interval = $context  -- noqa: RF02
 )
 
 select
-    own.* exclude (close_ms),  -- noqa: RF02
+    own.* exclude (_close_ms),  -- noqa: RF02
     $looked_up
 from own
 asof left join longer
@@ -30,4 +30,4 @@ asof left join longer
         own.exchange = longer.exchange
         and own.category = longer.category
         and own.symbol = longer.symbol
-        and own.close_ms >= longer.close_ms
+        and own._close_ms >= longer._close_ms

@@ -1,5 +1,6 @@
 import io
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,7 @@ def test_an_interrupted_command_says_how_to_go_on(
         main()
     assert ended.value.code == 130
     assert "interrupted. What was finished is kept; the same command goes on from there." in capsys.readouterr().err
+
+
+def test_the_version_is_told_without_a_command(mmf: Run) -> None:
+    assert mmf("--version").strip() == version("money-machine-framework")

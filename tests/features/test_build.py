@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mmf.bars import CHUNK_BARS, Interval
 from mmf.errors import CallError, DataError
-from mmf.features.build import Chunk, compute_chunk, content_hashes, plan_chunks, stored_schema
+from mmf.features.build import Chunk, compute_chunk, compute_columns, content_hashes, plan_chunks, stored_schema
 from mmf.features.keys import unit_keys
 from mmf.features.record import LEAD_BARS, Computation, Feature
 from mmf.features.registry import FeatureSet, feature_set
@@ -242,3 +242,12 @@ def test_the_count_of_threads_changes_no_bit():
         for threads in ("1", "8")
     }
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("expression", [pl.col("close").mean(), pl.col("close").drop_nulls().head(3)])
+def test_an_expression_that_gives_another_number_of_rows_is_named(expression: pl.Expr):
+    computation = Computation.expressions(lambda: {"short": expression}, "close")
+    feature = Feature("short", "mine", "ratio", "Too short.", "none", "never", computation, lookback=0)
+    bars = bars_of_close(walk(50))
+    with pytest.raises(DataError, match=r"short gave \d rows for 50 bars"):
+        compute_columns(FeatureSet("mine", (feature,)), bars, n_own=50)

@@ -122,6 +122,8 @@ def test_an_unknown_set_is_refused_with_those_that_exist():
         ({"name": "a_lag_3"}, "is not usable"),
         ({"name": "a_ctx_240"}, "is not usable"),
         ({"name": "a_ctx_d"}, "is not usable"),
+        ({"name": "label_end"}, "is a column that every table has"),
+        ({"name": "forward_return"}, "is a column that every table has"),
         ({"name": "close"}, "is a column that every table has"),
         ({"name": "is_warm"}, "is a column that every table has"),
     ],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from mmf.errors import CallError, DataError
 from mmf.features.registry import feature_set
 from mmf.pipeline.build import build_features
 from mmf.pipeline.config import TrainConfig
-from mmf.pipeline.dataset import FIRST_DEFINED, load_dataset
+from mmf.pipeline.dataset import FIRST_DEFINED, _labelled, load_dataset
 from mmf.pipeline.ingest import ingest
 from mmf.pipeline.scan import scan_features
 from mmf.pipeline.state import resolve_state
@@ -97,3 +98,26 @@ def test_a_context_older_than_its_bars_is_refused(filled: Warehouse) -> None:
 def test_contexts_are_distinct_intervals(context: tuple[str, ...], message: str) -> None:
     with pytest.raises(CallError, match=message):
         TrainConfig(context=context)
+
+
+def test_a_feature_named_like_a_column_of_the_labels_is_refused() -> None:
+    """Else it would stand where the purge looks for the label's end."""
+    bars = walk(0, 60)
+    features = bars.select("open_time", pl.col("close").alias("label_end"))
+    with pytest.raises(DataError, match="a feature is called 'label_end'"):
+        _labelled(bars, features, SERIES, CONFIG.label)
+
+
+def test_a_set_means_the_version_that_the_code_at_hand_computes(tmp_path: Path) -> None:
+    with Warehouse.open(tmp_path / "w", create=True) as warehouse:
+        fill(warehouse, SERIES, walk(0, 400))
+        old = resolve_state(warehouse, SERIES, "core")
+        number = warehouse.register_version("core", "f" * 64, [{"name": "close_2", "hash": "0" * 64}])
+        commit = warehouse.begin("a later version")
+        rows = walk(0, 400).select("open_time", pl.col("close").cast(pl.Float32).alias("close_2"))
+        commit.write("features", SERIES.key, rows, start=0, stop=400, version=f"core@v{number}", codec="features")
+        commit.publish()
+        assert resolve_state(warehouse, SERIES, "core").version == "core@v2"
+        assert resolve_state(warehouse, SERIES, "core", prefer=old.definition_hash).version == "core@v1"
+        assert resolve_state(warehouse, SERIES, "core@v2", prefer=old.definition_hash).version == "core@v2"
+        assert resolve_state(warehouse, SERIES, "core", prefer="0" * 64).version == "core@v2"
