@@ -11,6 +11,7 @@ import polars as pl
 from mmf.bars import Interval
 from mmf.errors import DataError
 from mmf.features.audit import causality, reach
+from mmf.features.awkward import plant_awkward
 from mmf.features.build import compute_chunk, compute_columns, content_hashes
 from mmf.features.histories import incremental
 from mmf.features.record import Computation, Feature
@@ -131,14 +132,16 @@ def _audit(features: FeatureSet, bars: pl.DataFrame, interval: Interval, effort:
         n_histories=effort.n_histories,
         seed=effort.seed,
     )
+    planted, places = plant_awkward(used, seed=effort.seed)
+    awkward = causality(features, planted, interval=interval, rows=places)
     p = len(features.columns)
     return reach(features, used, rows=_changes(used.height, effort)).with_columns(
-        causal["leak_rows"][:p],
+        causal["leak_rows"][:p] + awkward["leak_rows"][:p],
         causal["answers"][:p],
         lived["n_differing"][:p],
         *_n_defined(features, used),
         pl.lit(used.height // 2).alias("too_far"),
-        pl.lit(int(causal["leak_rows"][p:].sum())).alias("flag_leaks"),
+        pl.lit(int(causal["leak_rows"][p:].sum() + awkward["leak_rows"][p:].sum())).alias("flag_leaks"),
     )
 
 
