@@ -141,7 +141,7 @@ def _audit(features: FeatureSet, bars: pl.DataFrame, interval: Interval, effort:
         lived["n_differing"][:p],
         *_n_defined(features, used),
         pl.lit(used.height // 2).alias("too_far"),
-        pl.lit(int(causal["leak_rows"][p:].sum() + awkward["leak_rows"][p:].sum())).alias("flag_leaks"),
+        pl.lit(int((causal["leak_rows"] + awkward["leak_rows"])[p:].sum())).alias("flag_leaks"),
     )
 
 

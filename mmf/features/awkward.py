@@ -1,5 +1,7 @@
 """Bars that the market seldom shows and that features stumble over: flat, without volume, without turnover, jumps."""
 
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 
@@ -18,35 +20,34 @@ def plant_awkward(bars: pl.DataFrame, /, *, seed: int) -> tuple[pl.DataFrame, li
     bars : pl.DataFrame
         Bars of one series with some of the columns open, high, low, close, volume and turnover, sorted.
     seed : int
-        Draws the places, one in each of sixteen stretches of the last nine tenths, the kinds by turns: three bars at one
-        price, three without volume, three whose turnover is not known, and one from which on all prices are 8 % higher
-        or lower.
+        Draws the places, one in each of sixteen stretches of the last nine tenths, the kinds by turns: three bars at
+        one price, three without volume, three whose turnover is not known, and one from which on all prices are 8 %
+        higher or lower.
     """
     n = bars.height
-    edges = np.linspace(n // 10, n - RUN - 2, 4 * PLACES + 1).astype(int)
+    edges = np.linspace(n // 10, n - RUN - 2, 4 * PLACES + 1).astype(int).tolist()
     rng = np.random.default_rng([seed, n])
-    starts = [int(rng.integers(low, max(low + 1, high - RUN))) for low, high in zip(edges[:-1], edges[1:], strict=True)]
-    flat, silent, unknown = (_runs(starts[kind::4], n) for kind in range(3))
-    factor = np.ones(n)
-    for turn, row in enumerate(starts[3::4]):
-        factor[row:] *= JUMP if turn % 2 == 0 else 1 / JUMP
+    starts = [int(rng.integers(low, max(low + 1, high - RUN))) for low, high in pairwise(edges)]
+    flat, silent, unknown = (pl.Series(_runs(starts[kind::4], n)) for kind in range(3))
+    factor = pl.Series(_jumps(starts[3::4], n))
     prices = [name for name in _PRICES if name in bars.columns]
-    anchor = next((name for name in ("close", *prices) if name in prices), None)
-    columns = [
-        pl.when(pl.Series(flat)).then(pl.col(anchor)).otherwise(pl.col(name)).mul(pl.Series(factor)).alias(name)
-        for name in prices
-    ]
-    for name in {"volume", "turnover"} & set(bars.columns):
-        columns.append(pl.when(pl.Series(silent)).then(0.0).otherwise(pl.col(name)).alias(name))
-    planted = bars.with_columns(columns)
-    if "turnover" in bars.columns:
-        planted = planted.with_columns(
-            pl.when(pl.Series(unknown)).then(None).otherwise(pl.col("turnover")).alias("turnover")
-        )
-    return planted, starts
+    changed = {name: pl.when(flat).then(pl.col(prices[-1])).otherwise(pl.col(name)) * factor for name in prices}
+    changed |= {name: pl.when(silent).then(0.0).otherwise(pl.col(name)) for name in ("volume", "turnover")}
+    changed["turnover"] = pl.when(unknown).then(None).otherwise(changed["turnover"])
+    return bars.with_columns(
+        expression.alias(name) for name, expression in changed.items() if name in bars.columns
+    ), starts
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _jumps(rows: list[int], n: int) -> np.ndarray:
+    """(n,) factor of the prices: up at the first row, down at the second, and so on."""
+    factor = np.ones(n)
+    for turn, row in enumerate(rows):
+        factor[row:] *= JUMP if turn % 2 == 0 else 1 / JUMP
+    return factor
 
 
 def _runs(starts: list[int], n: int) -> np.ndarray:

@@ -134,7 +134,7 @@ FAULTS = {
     "counted": "not repeatable",
     "of_another": "not repeatable",
     "timed": "not repeatable",
-    "by_length": "ignores its own bar",
+    "by_length": "sees the future",
     "deaf": "ignores its own bar",
     "nowhere": "defined in no row",
     "short": "lookback 3 is too short: a bar 5 back moved it; declare lookback=5",
