@@ -18,9 +18,11 @@ from tests.pipeline.exchange_worker import SERIES, fetch
 from warehouse import SeriesKey, Warehouse
 
 N_BARS = 250_000
+OUTAGE_BARS = 80
+N_SERVED = N_BARS - OUTAGE_BARS
 KILLS_A_DOWNLOAD = 4
 LATENCY_S = 0.02
-LIFE_S = (0.8, 3.2)
+LIFE_S = (0.4, 2.4)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def kill_downloads(folder: Path, n_kills: int, *, seed: int) -> Iterator[Killed]
     """Kill downloads, a fresh one after every few kills; each is at last let finish and compared with the truth."""
     clock = random.Random(seed)
     bars = walk_bars(N_BARS, interval="1", seed=seed)
-    bars = pl.concat([bars[:40_000], bars[40_080:]])  # an outage, as every exchange has had
+    bars = pl.concat([bars[:40_000], bars[40_000 + OUTAGE_BARS :]])  # an outage, as every exchange has had
     with LoopbackExchange([Market(SERIES, bars)], latency_s=LATENCY_S) as exchange:
         truth = exchange.served(SERIES).select(*BAR_SCHEMA)
         for round_ in range(-(-n_kills // KILLS_A_DOWNLOAD)):

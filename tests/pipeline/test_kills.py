@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.exchange_kills import kill_downloads
+from tests.pipeline.exchange_kills import N_SERVED, kill_downloads
 from tests.pipeline.kills import finish_and_compare, kill_repeatedly
 
 
@@ -16,4 +16,5 @@ def test_a_killed_ingest_or_build_leaves_the_last_snapshot_whole(tmp_path: Path)
 @pytest.mark.slow
 def test_a_killed_download_is_completed_by_a_rerun(tmp_path: Path) -> None:
     kills = list(kill_downloads(tmp_path, 12, seed=3))
-    assert len({kill.n_bars for kill in kills}) > 3  # the kills fell into the work, not before or after it
+    n_midway = sum(0 < kill.n_bars < N_SERVED for kill in kills)
+    assert n_midway >= 2  # the kills fell into the work, not before or after it
