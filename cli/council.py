@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import report
+from cli import stages
 from cli.console import print_facts, print_json, print_table, progress_bar, results
 from cli.feature_sets import code_hash, user_features
 from cli.options import ConfigOption, JsonOption, WarehouseOption, open_warehouse
 from cli.settings import read_settings
-from cli.train import ContextOption, DaysOption, SeedOption, train_config
+from cli.training import ContextOption, DaysOption, SeedOption, train_config
 from mmf.errors import CallError
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def council(
 
 
 def _show(found: "Selection") -> None:
-    report.show_prepared(found.prepared)
-    report.show_selected(found.selected)
+    stages.show_prepared(found.prepared)
+    stages.show_selected(found.selected)
     _show_frame("\nVotes by feature, all lags together", found.by_feature.drop("selected_lags").head(_N_FEATURES))
     _show_frame("\nVotes by lag", found.by_lag)
     if found.selected.council.agreement_ is not None:
@@ -90,7 +90,7 @@ def _show(found: "Selection") -> None:
     if found.noise is not None:
         _show_frame("\nColumns that pass on the label, and on labels shifted in time", found.noise.counts)
         print_facts({"shifts": found.noise.n_shifts, "columns of chance": f"{found.noise.chance:.1f}"})
-    report.show_refined(found.refined)
+    stages.show_refined(found.refined)
 
 
 def _show_frame(title: str, frame: "pl.DataFrame") -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import council, data, doctor, exchange, features, ingest, listings, runs, sql, train
+from cli import council, data, demo, doctor, exchange, features, ingest, listings, run, runs, sql, train
 from cli.console import messages
 
 _INTERRUPTED = 130
@@ -19,8 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(train.demo)
-app.command("run")(train.run)
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
 for name in exchange.EXCHANGES:
     ingest.app.command(name)(exchange.command_of(name))
 for command in (listings.funding, listings.universe):

@@ -6,8 +6,8 @@ import typer
 
 from cli.console import print_json, print_table, results
 from cli.options import ConfigOption, JsonOption, WarehouseOption, open_warehouse
-from cli.report import show_card
 from cli.settings import read_settings
+from cli.stages import show_card
 from mmf.errors import CallError
 
 app = typer.Typer(help="List and show trained runs.", no_args_is_help=True)

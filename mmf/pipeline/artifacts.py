@@ -22,7 +22,7 @@ from mmf.experts.registry import EXPERTS
 from mmf.experts.trend import TrendExpert
 from mmf.features.build import content_hashes
 from mmf.pipeline.refine import FOLDER, save_refined
-from mmf.pipeline.train import RunResult
+from mmf.pipeline.stages import RunResult
 from mmf.rows import Rows
 from warehouse import Warehouse
 

@@ -12,8 +12,9 @@ from mmf.pipeline.artifacts import RunArtifacts, save_run
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.lineage import MMF_ONLY
 from mmf.pipeline.refine import FOLDER, save_refined
+from mmf.pipeline.stages import RunResult
 from mmf.pipeline.state import TableState
-from mmf.pipeline.train import OnProgress, RunResult, distil, train
+from mmf.pipeline.train import OnProgress, distil, train
 from warehouse import Warehouse
 
 UNFINISHED = "unfinished"  # within the artifacts

@@ -13,9 +13,11 @@ from mmf.features.registry import UserFeatures
 from mmf.impute import MedianImputer
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.lineage import MMF_ONLY
+from mmf.pipeline.prepare import Prepared
 from mmf.pipeline.refine import Refined
+from mmf.pipeline.stages import Selected
 from mmf.pipeline.state import TableState
-from mmf.pipeline.train import Prepared, Selected, distil
+from mmf.pipeline.train import distil
 from warehouse import Warehouse
 
 

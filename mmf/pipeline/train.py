@@ -1,148 +1,29 @@
 """One run: rows of a table state, council, refinery, experts under the gate, honest scores."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import polars as pl
-
 from mmf.alpha_council import AlphaCouncil
-from mmf.evaluation.baselines import BASELINES
-from mmf.evaluation.scores import Scores, choose_threshold, evaluate
-from mmf.evaluation.suspicion import Finding, suspicious_columns, suspicious_scores
-from mmf.evaluation.telemetry import (
-    Regimes,
-    Uplift,
-    reliability,
-    switched_off,
-    telemetry,
-    telemetry_by_regime,
-)
+from mmf.evaluation.scores import choose_threshold
+from mmf.evaluation.suspicion import suspicious_columns
 from mmf.experts.registry import build_experts
 from mmf.features.registry import UserFeatures
 from mmf.gate import GatingNetwork
 from mmf.impute import MedianImputer
 from mmf.pipeline.config import TrainConfig
-from mmf.pipeline.dataset import Dataset, load_dataset
-from mmf.pipeline.freshness import require_current
+from mmf.pipeline.judge import judge
 from mmf.pipeline.lineage import MMF_ONLY
+from mmf.pipeline.prepare import Prepared, prepare
 from mmf.pipeline.refine import Refined, refine
+from mmf.pipeline.stages import RunResult, Selected, Trained
 from mmf.pipeline.state import TableState
-from mmf.rows import Rows, TrainingRows
+from mmf.rows import TrainingRows
 from mmf.scheduler import Recommendation, market_state, recommend
-from mmf.splits import chronological_split
 from mmf.trader import MoneyMachineTrader
 from warehouse import Warehouse
 
 OnProgress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Stage 1: the rows of a table state, cut in time.
-
-    Attributes
-    ----------
-    training : TrainingRows
-        Rows whose labels are known before the first judged row.
-    judged : Rows
-        All later rows, the newest ones without a label included.
-    n_purged : int
-        Earlier rows left out because their labels reach into the judged rows.
-    """
-
-    state: TableState
-    dataset: Dataset
-    training: TrainingRows
-    judged: Rows
-    n_purged: int
-
-    @property
-    def before_judged(self) -> Rows:
-        """All rows before the first judged one, with or without a label that a fit may see."""
-        rows = self.dataset.rows
-        return rows.take(rows.open_time_ms < self.judged.open_time_ms[0])
-
-    @property
-    def n_unlabelled(self) -> int:
-        """Judged rows whose horizon is not over, or whose label's bar is missing."""
-        return int(np.isnan(self.judged.label).sum())
-
-
-@dataclass(frozen=True)
-class Selected:
-    """Stage 2: what the Alpha Council lets through.
-
-    Attributes
-    ----------
-    suspicious : sequence of Finding
-        Columns that tell more than a column can that reads no future.
-    """
-
-    council: AlphaCouncil
-    columns: tuple[str, ...]
-    suspicious: Sequence[Finding] = ()
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Stage 4: the scheduler's advice and the fitted mixture.
-
-    Attributes
-    ----------
-    thresholds : mapping of str to float
-        Probability above which a row is long, of the mixture and of each expert, each chosen by the same rule on its
-        own out-of-fold predictions of training rows.
-    """
-
-    recommendation: Recommendation
-    trader: MoneyMachineTrader
-    thresholds: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Stage 5: what the model says about rows that no fit has seen, and how that compares with their labels.
-
-    Attributes
-    ----------
-    predictions : pl.DataFrame
-        One row per out-of-sample bar, the newest ones without a label included: open_time, close, label, probability,
-        then probability and gate weight of each expert.
-    scores : mapping of str to Scores
-        `mixture`, each expert alone, then the baselines; of the same rows, those that have a label.
-    telemetry : mapping of str to float
-        How the gate shared its trust out over these rows; see `mmf.evaluation.telemetry.telemetry`.
-    regimes : pl.DataFrame
-        The same by market regime.
-    uplift : sequence of Uplift
-        What each expert is worth.
-    reliability : pl.DataFrame
-        How often it happened, by how likely it was said to be.
-    suspicious : sequence of Finding
-        Scores that are too good to be true.
-    """
-
-    predictions: pl.DataFrame
-    scores: Mapping[str, Scores]
-    telemetry: Mapping[str, float]
-    regimes: pl.DataFrame
-    uplift: Sequence[Uplift]
-    reliability: pl.DataFrame
-    suspicious: Sequence[Finding]
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """The whole run."""
-
-    config: TrainConfig
-    prepared: Prepared
-    selected: Selected
-    refined: Refined
-    trained: Trained
-    judged: Judged
 
 
 def train(
@@ -230,34 +111,6 @@ def distil(
     return prepared, selected, refined
 
 
-def prepare(
-    warehouse: Warehouse, state: TableState, config: TrainConfig, /, *, user: UserFeatures = MMF_ONLY
-) -> Prepared:
-    """Read the rows and cut them in time, purged by the label's horizon.
-
-    Raises
-    ------
-    DataError
-        The features are older than the bars of their snapshot, or see `mmf.pipeline.dataset.load_dataset`.
-    """
-    with warehouse.pin(state.snapshot) as snapshot:
-        dataset = load_dataset(
-            snapshot,
-            state.series,
-            version=state.version,
-            base_columns=state.columns,
-            label=config.label,
-            lags=config.lags,
-            context=config.context,
-            days=config.days,
-        )
-        require_current(warehouse, snapshot, state, since_ms=dataset.first_read_ms, context=config.context, user=user)
-    rows, split = dataset.rows, chronological_split(dataset.rows, test_share=config.test_share)
-    is_judged = rows.open_time_ms >= split.test_start_ms
-    n_purged = int((~is_judged & ~np.isnan(rows.label)).sum()) - len(split.train)
-    return Prepared(state, dataset, split.training(rows), rows.take(is_judged), n_purged)
-
-
 def select(training: TrainingRows, config: TrainConfig, /) -> Selected:
     """Let the Alpha Council choose columns from training rows only."""
     imputer = MedianImputer().fit_rows(training)
@@ -298,45 +151,3 @@ def fit(
     columns = {"mixture": "probability"} | {name: f"{name}_probability" for name in trader.experts_}
     thresholds = {name: choose_threshold(trader.oof_[column].to_numpy(), label) for name, column in columns.items()}
     return Trained(recommendation, trader, thresholds)
-
-
-def judge(prepared: Prepared, refined: Refined, trained: Trained, config: TrainConfig, /) -> Judged:
-    """Score the mixture, each expert and the baselines on the judged rows."""
-    rows, trader = refined.apply(prepared.judged), trained.trader
-    opinions = trader.predict(rows, history=refined.apply(prepared.dataset.rows))
-    probabilities = {"mixture": opinions["probability"]} | {
-        name: opinions[f"{name}_probability"] for name in trader.experts_
-    }
-    scores = {
-        name: evaluate(p.to_numpy(), rows.label, threshold=trained.thresholds[name], horizon=config.label.horizon)
-        for name, p in probabilities.items()
-    }
-    if "boosting_probability" in opinions.columns:  # the part of Trend that needs no network
-        alone = choose_threshold(trader.oof_["boosting_probability"].to_numpy(), trader.oof_["label"].to_numpy())
-        told = opinions["boosting_probability"].to_numpy()
-        scores["boosting alone"] = evaluate(told, rows.label, threshold=alone, horizon=config.label.horizon)
-    for name, baseline in BASELINES.items():
-        known, told = (baseline(prepared.training, part) for part in (prepared.training, prepared.judged))
-        threshold = choose_threshold(known, prepared.training.label)
-        scores[name.replace("_", " ")] = evaluate(told, rows.label, threshold=threshold, horizon=config.label.horizon)
-    uplift = switched_off(opinions, rows.label, out_of_fold=trader.oof_, horizon=config.label.horizon)
-    return Judged(
-        predictions=_predictions(prepared, opinions),
-        scores=scores,
-        telemetry=telemetry(opinions),
-        regimes=telemetry_by_regime(opinions, rows, Regimes.of(refined.apply(prepared.training))),
-        uplift=uplift,
-        reliability=reliability(opinions["probability"].to_numpy(), rows.label),
-        suspicious=suspicious_scores(scores),
-    )
-
-
-# ------------------------------------------------------------------------------------
-
-
-def _predictions(prepared: Prepared, opinions: pl.DataFrame) -> pl.DataFrame:
-    label = pl.Series("label", prepared.judged.label).fill_nan(None)
-    close = prepared.dataset.bars.select("open_time", "close")
-    table = opinions.with_columns(label).join(close, on="open_time", how="left", maintain_order="left")
-    leading = ("open_time", "close", "label", "probability")
-    return table.select(*leading, pl.exclude(*leading))

@@ -15,9 +15,9 @@ from mmf.pipeline.build import build_features
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.dataset import FIRST_DEFINED, _labelled, load_dataset
 from mmf.pipeline.ingest import ingest
+from mmf.pipeline.prepare import prepare
 from mmf.pipeline.scan import scan_features
 from mmf.pipeline.state import resolve_state
-from mmf.pipeline.train import prepare
 from tests.pipeline.sources import SERIES, ListSource, walk
 from warehouse import Warehouse
 

@@ -14,9 +14,11 @@ from mmf.pipeline.build import build_features
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.dataset import load_dataset
 from mmf.pipeline.ingest import ingest
+from mmf.pipeline.prepare import prepare
 from mmf.pipeline.run import run
+from mmf.pipeline.stages import RunResult
 from mmf.pipeline.state import resolve_state
-from mmf.pipeline.train import RunResult, prepare, select, train
+from mmf.pipeline.train import select, train
 from tests.pipeline.sources import HOUR_MS, SERIES, ListSource, walk
 from warehouse import Warehouse
 from warehouse.errors import ReadOnlyError

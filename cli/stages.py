@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from mmf.evaluation.scores import Scores
     from mmf.evaluation.suspicion import Finding
     from mmf.pipeline.artifacts import RunArtifacts
+    from mmf.pipeline.prepare import Prepared
     from mmf.pipeline.refine import Refined
     from mmf.pipeline.run import Primed
-    from mmf.pipeline.train import Judged, Prepared, Selected, Trained
+    from mmf.pipeline.stages import Judged, Selected, Trained
     from mmf.scheduler import Recommendation
 
 _N_TOP = 8
@@ -34,8 +35,9 @@ _BAR_WIDTH = 40
 
 def show_stage(stage: object) -> None:
     """Print what a run has just reached."""
+    from mmf.pipeline.prepare import Prepared
     from mmf.pipeline.refine import Refined
-    from mmf.pipeline.train import Judged, Prepared, Selected, Trained
+    from mmf.pipeline.stages import Judged, Selected, Trained
     from mmf.scheduler import Recommendation
 
     match stage:

@@ -1,0 +1,91 @@
+"""What the stages of a run hand on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from mmf.alpha_council import AlphaCouncil
+from mmf.evaluation.scores import Scores
+from mmf.evaluation.suspicion import Finding
+from mmf.evaluation.telemetry import Uplift
+from mmf.pipeline.config import TrainConfig
+from mmf.pipeline.prepare import Prepared
+from mmf.pipeline.refine import Refined
+from mmf.scheduler import Recommendation
+from mmf.trader import MoneyMachineTrader
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Stage 2: what the Alpha Council lets through.
+
+    Attributes
+    ----------
+    suspicious : sequence of Finding
+        Columns that tell more than a column can that reads no future.
+    """
+
+    council: AlphaCouncil
+    columns: tuple[str, ...]
+    suspicious: Sequence[Finding] = ()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Stage 4: the scheduler's advice and the fitted mixture.
+
+    Attributes
+    ----------
+    thresholds : mapping of str to float
+        Probability above which a row is long, of the mixture and of each expert, each chosen by the same rule on its
+        own out-of-fold predictions of training rows.
+    """
+
+    recommendation: Recommendation
+    trader: MoneyMachineTrader
+    thresholds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Stage 5: what the model says about rows that no fit has seen, and how that compares with their labels.
+
+    Attributes
+    ----------
+    predictions : pl.DataFrame
+        One row per out-of-sample bar, the newest ones without a label included: open_time, close, label, probability,
+        then probability and gate weight of each expert.
+    scores : mapping of str to Scores
+        `mixture`, each expert alone, then the baselines; of the same rows, those that have a label.
+    telemetry : mapping of str to float
+        How the gate shared its trust out over these rows; see `mmf.evaluation.telemetry.telemetry`.
+    regimes : pl.DataFrame
+        The same by market regime.
+    uplift : sequence of Uplift
+        What each expert is worth.
+    reliability : pl.DataFrame
+        How often it happened, by how likely it was said to be.
+    suspicious : sequence of Finding
+        Scores that are too good to be true.
+    """
+
+    predictions: pl.DataFrame
+    scores: Mapping[str, Scores]
+    telemetry: Mapping[str, float]
+    regimes: pl.DataFrame
+    uplift: Sequence[Uplift]
+    reliability: pl.DataFrame
+    suspicious: Sequence[Finding]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The whole run."""
+
+    config: TrainConfig
+    prepared: Prepared
+    selected: Selected
+    refined: Refined
+    trained: Trained
+    judged: Judged
