@@ -20,6 +20,9 @@ _KNOWN: dict[str, dict[str, Any]] = {
     "urls": {"bybit": str, "binance": str, "binance_archive": str},
     "features": {"set": str, "lags": list[int], "context": list[str], "file": str, "sets": dict[str, list[str]]},
     "split": {"test_share": float},
+    "trading": {"exit": Literal["label", "horizon", "barriers"], "at_once": int},
+    "costs": {"fee": float, "slippage": float},
+    "threshold": {"min_trades": int, "min_recall": float},
     "council": {"top_ratio": float, "max_features": int, "one_per_family": bool},
     "tensor_flex": {"use": bool},
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mmf.pipeline.prepare import Prepared
     from mmf.pipeline.refine import Refined
     from mmf.pipeline.run import Primed
-    from mmf.pipeline.stages import Judged, Selected, Trained
+    from mmf.pipeline.stages import Judged, Selected, Traded, Trained
     from mmf.scheduler import Recommendation
 
 _N_TOP = 8
@@ -31,13 +31,14 @@ _SIGN_NAMES = {
     "neural_params": "of these neural",
 }
 _BAR_WIDTH = 40
+_COLOURS = {"edge": "bold green", "inconclusive": "bold yellow", "no edge": "bold red"}
 
 
 def show_stage(stage: object) -> None:
     """Print what a run has just reached."""
     from mmf.pipeline.prepare import Prepared
     from mmf.pipeline.refine import Refined
-    from mmf.pipeline.stages import Judged, Selected, Trained
+    from mmf.pipeline.stages import Judged, Selected, Traded, Trained
     from mmf.scheduler import Recommendation
 
     match stage:
@@ -53,6 +54,8 @@ def show_stage(stage: object) -> None:
             show_trained(stage)
         case Judged():
             show_judged(stage)
+        case Traded():
+            show_verdict(stage.verdict.as_dict() | _comparison(stage), has_funding=stage.has_funding)
 
 
 def show_prepared(prepared: "Prepared") -> None:
@@ -175,10 +178,35 @@ def show_scores(scores: Mapping[str, Mapping[str, Any]]) -> None:
             "threshold": f"{mixture['threshold']:.3f}, chosen on out-of-fold training predictions",
         }
     )
-    columns = ("precision", "recall", "pr_auc", "brier", "roc_auc")
+    columns = ("precision", "recall", "pr_auc", "roc_auc", "brier", "log_loss")
     rows = [(name, *(_score(values[column]) for column in columns)) for name, values in scores.items()]
-    heads = ("model", "precision", "recall", "PR-AUC", "Brier", "ROC-AUC")
+    heads = ("model", "precision", "recall", "PR-AUC", "ROC-AUC", "Brier", "log-loss")
     print_table(rows, heads, right=heads[1:])
+
+
+def show_verdict(verdict: Mapping[str, Any], *, has_funding: bool) -> None:
+    """Print [7] VERDICT: three sentences, and what they rest on."""
+    results.print("\n[7] VERDICT", style="bold", markup=False)
+    first, *others = verdict["sentences"]
+    results.print(f"  {first}", style=_COLOURS[verdict["answer"]], markup=False, soft_wrap=True)
+    for sentence in others:
+        results.print(f"  {sentence}", markup=False, soft_wrap=True)
+    found = verdict["performance"]
+    funding = "funding as the warehouse has it" if has_funding else "no funding rates stored: mmf ingest funding"
+    print_facts(
+        {
+            "net return": f"{found['net_return']:+.1%} after costs, {found['gross_return']:+.1%} before; {funding}",
+            "buy and hold": f"{verdict['buy_and_hold']:+.1%}",
+            "Sharpe": f"{_told(found['sharpe'], '.2f')} a year, Sortino {_told(found['sortino'], '.2f')}, "
+            f"deepest fall {found['max_drawdown']:.1%}",
+            "trades": f"{found['n_trades']}, {_told(found['hit_rate'], '.0%')} with a gain, in the market "
+            f"{found['exposure']:.0%} of the time, turnover {found['turnover']:.0f} a year",
+            "break-even": f"{_told(found['break_even_cost'], '.3%')} a side would have taken all of it",
+            "trials": f"{verdict['n_trials']} on this series; deflated Sharpe "
+            f"{_told(verdict['deflated_sharpe'], '.3f')}, probability of overfitting "
+            f"{_told(verdict['overfitting_probability'], '.2f')}",
+        }
+    )
 
 
 def show_artifacts(artifacts: "RunArtifacts") -> None:
@@ -188,6 +216,7 @@ def show_artifacts(artifacts: "RunArtifacts") -> None:
             "predictions": artifacts.predictions,
             "run card": artifacts.card,
             "all of it": f"{artifacts.folder}   (mmf runs show {artifacts.run_id})",
+            "as a page": f"mmf report {artifacts.run_id}",
         },
         title="\nRun " + artifacts.run_id,
     )
@@ -217,6 +246,8 @@ def show_card(card: Mapping[str, Any]) -> None:
     print_facts(card["hashes"], title="hashes")
     print_facts(card["environment"]["packages"], title="packages")
     show_scores(card["scores"])
+    if card.get("verdict"):
+        show_verdict(card["verdict"], has_funding=card["has_funding"])
 
 
 # ------------------------------------------------------------------------------------
@@ -256,6 +287,17 @@ def _show_uplift(judged: "Judged") -> None:
 def _span(open_time_ms: "np.ndarray") -> str:
     first, last = (datetime.fromtimestamp(open_time_ms[i] / 1000, UTC) for i in (0, -1))
     return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+
+
+def _comparison(traded: "Traded") -> dict[str, float | None]:
+    return {
+        "buy_and_hold": float(traded.equity["buy_and_hold"][-1] - 1),
+        "overfitting_probability": traded.overfitting_probability,
+    }
+
+
+def _told(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _score(value: float | None) -> str:

@@ -51,9 +51,11 @@ def train_config(
     use_tensor_flex: bool | None = None,
 ) -> "TrainConfig":
     """Return what flags, environment and mmf.toml ask of a run."""
+    from mmf.evaluation.backtest import Costs
+    from mmf.evaluation.threshold import Constraints
     from mmf.features.lags import LAGS
     from mmf.labels import LabelConfig
-    from mmf.pipeline.config import TrainConfig
+    from mmf.pipeline.config import Trading, TrainConfig
 
     return TrainConfig(
         feature_set=settings.pick("features.set", set_name, "core"),
@@ -66,6 +68,9 @@ def train_config(
         max_features=settings.pick("council.max_features", None, None),
         one_per_family=settings.pick("council.one_per_family", None, False),
         use_tensor_flex=settings.pick("tensor_flex.use", use_tensor_flex, True),
+        trading=Trading(**settings.section("trading")),
+        costs=Costs(**settings.section("costs")),
+        threshold=Constraints(**settings.section("threshold")),
         seed=settings.pick("seed", seed, 0),
     )
 

@@ -218,14 +218,19 @@ def performance(result: Backtest, /, *, interval: Interval, rules: Rules) -> Per
     )
 
 
-def buy_and_hold(bars: pl.DataFrame, /, *, costs: Costs, funding: pl.DataFrame | None = None) -> float:
-    """Net return of buying at the second open and selling at the last close."""
-    paid = 0.0
-    if funding is not None:
-        is_held = pl.col("funding_time").is_between(bars["open_time"][1], bars["open_time"][-1], closed="right")
-        paid = float(np.log1p(-funding.filter(is_held)["rate"].to_numpy()).sum())
-    growth = np.log(bars["close"][-1] / bars["open"][1])
-    return float(np.expm1(growth + paid + 2 * np.log1p(-costs.per_side)))
+def holding(bars: pl.DataFrame, /, *, costs: Costs, funding: pl.DataFrame | None = None) -> np.ndarray:
+    """Return the (n,) equity of buying at the second open and selling at the last close, 1 before."""
+    times = bars["open_time"].to_physical().to_numpy()
+    paid = np.zeros(bars.height)
+    if funding is not None and not funding.is_empty():
+        due = funding.sort("funding_time")
+        owed = np.concatenate([[0.0], np.cumsum(np.log1p(-due["rate"].to_numpy()))])
+        passed = np.searchsorted(due["funding_time"].to_physical().to_numpy(), times, side="right")
+        paid = owed[passed] - owed[passed[1]]
+    growth = np.log(bars["close"].to_numpy() / bars["open"][1]) + paid + np.log1p(-costs.per_side)
+    growth[-1] += np.log1p(-costs.per_side)
+    growth[0] = 0.0
+    return np.exp(growth)
 
 
 # ------------------------------------------------------------------------------------

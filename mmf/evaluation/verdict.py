@@ -60,7 +60,10 @@ class Verdict:
         """Return the verdict as JSON takes it, without the random schedules."""
         facts = asdict(self)
         del facts["random_returns"]
-        return facts
+        return facts | {
+            "sentences": list(self.sentences),
+            "interval": None if self.interval is None else list(self.interval),
+        }
 
 
 def judge_trades(
@@ -72,6 +75,7 @@ def judge_trades(
     rules: Rules,
     costs: Costs,
     n_trials: int,
+    trial_variance: float | None = None,
     funding: pl.DataFrame | None = None,
     n_schedules: int = N_SCHEDULES,
     seed: int = 0,
@@ -84,6 +88,8 @@ def judge_trades(
         See `mmf.evaluation.backtest.backtest`.
     n_trials : int
         Trainings on this series so far, this one included: the more were tried, the less the best of them means.
+    trial_variance : float, optional
+        See `mmf.evaluation.sharpe.deflated_sharpe`.
     n_schedules : int
         Random schedules at least; 200 a trial where that is more.
     seed : int
@@ -122,7 +128,7 @@ def judge_trades(
         p_random=p,
         p_adjusted=p_adjusted,
         interval=(low, high),
-        deflated_sharpe=deflated_sharpe(returns, n_trials=n_trials),
+        deflated_sharpe=deflated_sharpe(returns, n_trials=n_trials, trial_variance=trial_variance),
         n_trials=n_trials,
         random_returns=np.expm1(random_returns),
     )
@@ -164,11 +170,13 @@ def _sentences(
         "inconclusive": "Inconclusive: these trades gained, but luck is not ruled out.",
     }[answer]
     trials = (
-        "this training alone is counted" if n_trials == 1 else f"all {n_trials} trainings on this series are counted"
+        "no other training on this series is recorded"
+        if n_trials == 1
+        else f"{shares[1]:.1%} where the best of all {n_trials} trainings on this series is asked for"
     )
     compared = (
         f"{found.n_trades} trades brought {found.net_return:+.1%} net of costs; {shares[0]:.1%} of random schedules "
-        f"with as much time in the market brought as much or more ({shares[1]:.1%} counting {trials})."
+        f"with as much time in the market brought as much or more ({trials})."
     )
     trusted = f"With 98 % confidence the net return lies between {bounds[0]:+.1%} and {bounds[1]:+.1%}"
     if found.n_trades < MIN_TRADES:

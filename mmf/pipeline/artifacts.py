@@ -5,29 +5,29 @@ import os
 import platform
 import secrets
 import shutil
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from mmf import model_store
+from mmf.evaluation.trials import TRIAL_SCHEMA
 from mmf.experts.graph_visionary import GraphVisionary
 from mmf.experts.registry import EXPERTS
 from mmf.experts.trend import TrendExpert
-from mmf.features.build import content_hashes
+from mmf.pipeline.hashes import predictions_hash, rows_hash, selection_hash
+from mmf.pipeline.ledger import EQUITY
 from mmf.pipeline.refine import FOLDER, save_refined
 from mmf.pipeline.stages import RunResult
-from mmf.rows import Rows
+from mmf.rows import PHYSICS_TRIO, Rows
 from warehouse import Warehouse
 
 LATEST_PREDICTIONS = "money_machine_snapshot.parquet"
 LATEST_CARD = "money_machine_snapshot.json"
+TABLES = "tables"  # within a run's folder
 _PACKAGES = ("money-machine-framework", "duckdb", "numba", "numpy", "polars", "pyarrow", "scikit-learn", "torch")
 
 
@@ -81,6 +81,9 @@ def save_run(warehouse: Warehouse, result: RunResult, root: Path, /) -> RunArtif
     model_store.save(result.trained.trader, staged / "model", extra=extra)
     save_refined(result.refined, staged / FOLDER)
     result.judged.predictions.write_parquet(staged / "predictions.parquet")
+    (staged / TABLES).mkdir()
+    for name, table in run_tables(result, card).items():
+        table.write_parquet(staged / TABLES / f"{name}.parquet")
     (staged / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     staged.rename(folder)
     _record(warehouse, run_id, result, card)
@@ -123,14 +126,37 @@ def run_card(run_id: str, result: RunResult, /) -> dict[str, Any]:
         "collapsed_on": result.trained.trader.collapsed_on_,
         "thresholds": dict(result.trained.thresholds),
         "scores": {name: scores.as_dict() for name, scores in result.judged.scores.items()},
+        "verdict": _verdict(result),
+        "trading": asdict(result.config.rules),
+        "has_funding": result.traded.has_funding,
+        "is_threshold_allowed": result.trained.is_threshold_allowed,
         "hashes": {
-            "training_rows": _rows_hash(prepared.training),
-            "judged_rows": _rows_hash(prepared.judged),
-            "selection": _hash(name.encode() for name in result.selected.columns),
-            "refined_rows": _rows_hash(result.refined.apply(prepared.training)),
-            "predictions": _hash(text.encode() for text in content_hashes(result.judged.predictions).values()),
+            "training_rows": rows_hash(prepared.training),
+            "judged_rows": rows_hash(prepared.judged),
+            "selection": selection_hash(result.selected.columns),
+            "refined_rows": rows_hash(result.refined.apply(prepared.training)),
+            "predictions": predictions_hash(result.judged.predictions),
         },
         "environment": environment(),
+    }
+
+
+def run_tables(result: RunResult, card: dict[str, Any], /) -> dict[str, pl.DataFrame]:
+    """Return what a report draws from, by the name of its file in the run's folder `tables`."""
+    prepared, judged, traded = result.prepared, result.judged, result.traded
+    trio = pl.DataFrame(prepared.judged.matrix(PHYSICS_TRIO), schema=list(PHYSICS_TRIO)).fill_nan(None)
+    return {
+        "market": judged.predictions.select("open_time", "symbol").hstack(trio),
+        "trades": traded.trades,
+        "equity": traded.equity,
+        "threshold_sweep": result.trained.sweep,
+        "cost_sensitivity": traded.cost_sensitivity,
+        "random_schedules": pl.DataFrame({"net_return": traded.verdict.random_returns}),
+        "drift": judged.drift,
+        "score_intervals": judged.intervals,
+        "council_votes": result.selected.council.votes_,
+        "epochs": result.trained.trader.epochs_,
+        "trials": pl.concat([traded.trials, _this_trial(card)]),
     }
 
 
@@ -154,7 +180,11 @@ def _record(warehouse: Warehouse, run_id: str, result: RunResult, card: dict[str
     commit = warehouse.begin(f"votes and predictions of run {run_id}")
     commit.write("council_votes", None, votes, start=0, stop=1)
     predictions = _all_columns(result.judged.predictions)
-    commit.write("predictions", None, predictions.select(run, *key, pl.all()), start=0, stop=1)
+    commit.write("predictions", None, predictions.select(run, *key, pl.exclude("symbol")), start=0, stop=1)
+    tables = {"trades": result.traded.trades, EQUITY: result.traded.equity, "threshold_sweep": result.trained.sweep}
+    for name, table in tables.items():
+        if not table.is_empty():
+            commit.write(name, None, table.select(run, pl.all()), start=0, stop=1)
     commit.publish()
     warehouse.save_run(
         run_id,
@@ -166,11 +196,32 @@ def _record(warehouse: Warehouse, run_id: str, result: RunResult, card: dict[str
     )
 
 
+def _verdict(result: RunResult) -> dict[str, Any]:
+    traded = result.traded
+    return traded.verdict.as_dict() | {
+        "buy_and_hold": float(traded.equity["buy_and_hold"][-1] - 1),
+        "overfitting_probability": traded.overfitting_probability,
+    }
+
+
+def _this_trial(card: dict[str, Any]) -> pl.DataFrame:
+    performance = card["verdict"]["performance"]
+    row = {
+        "run_id": card["run_id"],
+        "created_at": card["created_at"],
+        "predictions_hash": card["hashes"]["predictions"],
+        "pr_auc": card["scores"]["mixture"]["pr_auc"],
+        "net_return": performance["net_return"],
+        "sharpe": performance["sharpe"],
+    }
+    return pl.DataFrame([row], schema=TRIAL_SCHEMA)
+
+
 def _all_columns(predictions: pl.DataFrame) -> pl.DataFrame:
     """Return the same columns whatever experts were in use, null for those that were not: the table has one schema."""
     opinions = [f"{name}_{what}" for what in ("probability", "weight") for name in EXPERTS]
     parts = [f"{name}_probability" for name in TrendExpert(graph=GraphVisionary()).part_names]
-    head = ("open_time", "close", "label", "probability", "is_padded")
+    head = ("open_time", "symbol", "close", "label", "probability", "is_padded")
     absent = {name: pl.lit(None, pl.Float64) for name in (*opinions, *parts) if name not in predictions.columns}
     return predictions.with_columns(**absent).select(*head, *opinions, *parts)
 
@@ -188,19 +239,6 @@ def _council(result: RunResult) -> dict[str, Any]:
 def _span(rows: Rows) -> dict[str, Any]:
     first, last = (datetime.fromtimestamp(rows.open_time_ms[i] / 1000, UTC) for i in (0, -1))
     return {"count": len(rows), "first": f"{first:%Y-%m-%d %H:%M}", "last": f"{last:%Y-%m-%d %H:%M}"}
-
-
-def _rows_hash(rows: Rows) -> str:
-    arrays = (rows.open_time_ms, rows.x, rows.label)
-    names = (name.encode() for name in rows.columns)
-    return _hash([*names, *(np.ascontiguousarray(array).tobytes() for array in arrays)])
-
-
-def _hash(parts: Iterable[bytes]) -> str:
-    digest = sha256()
-    for part in parts:
-        digest.update(part + b"\0")
-    return digest.hexdigest()
 
 
 def _replace(source: Path, target: Path) -> None:

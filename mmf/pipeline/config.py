@@ -1,12 +1,31 @@
 """What one training run is asked to do."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from mmf.bars import Interval
 from mmf.errors import CallError
+from mmf.evaluation.backtest import Costs, Rules
+from mmf.evaluation.threshold import Constraints
 from mmf.features.lags import LAGS
 from mmf.labels import LabelConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trading:
+    """How the predictions are traded in the backtest.
+
+    Attributes
+    ----------
+    exit : {"label", "horizon", "barriers"}
+        What ends a position: what the label asks for, the horizon, or take-profit and stop-loss before it. Barriers in
+        multiples of the ATR end a label, but no position: there the horizon does.
+    at_once : int
+        Positions that may be open at the same time.
+    """
+
+    exit: Literal["label", "horizon", "barriers"] = "label"
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
@@ -35,6 +54,12 @@ class TrainConfig:
         Whether only the best of a base feature and its lags passes.
     use_tensor_flex : bool
         Whether the experts read what the refinery distils, rather than the council's columns themselves.
+    trading : Trading
+        How the predictions are traded.
+    costs : Costs
+        What a fill costs.
+    threshold : Constraints
+        What the threshold must leave on training rows.
     seed : int
         Seed of everything random.
     """
@@ -49,6 +74,9 @@ class TrainConfig:
     max_features: int | None = None
     one_per_family: bool = False
     use_tensor_flex: bool = True
+    trading: Trading = field(default_factory=Trading)
+    costs: Costs = field(default_factory=Costs)
+    threshold: Constraints = field(default_factory=Constraints)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -62,6 +90,20 @@ class TrainConfig:
             raise CallError(f"lags {list(self.lags)} must be distinct positive numbers of bars, such as 1 2 3 5 8 13.")
         if len({Interval.parse(name) for name in self.context}) != len(self.context):
             raise CallError(f"context {list(self.context)} names an interval twice. Name each once, such as 240 D.")
+
+    @property
+    def rules(self) -> Rules:
+        """When a position is opened and closed."""
+        label, exit_ = self.label, self.trading.exit
+        if exit_ == "label":
+            exit_ = "barriers" if label.kind == "triple_barrier" and label.barrier == "percent" else "horizon"
+        return Rules(
+            horizon=label.horizon,
+            exit=exit_,
+            take_profit=label.take_profit,
+            stop_loss=label.stop_loss,
+            at_once=self.trading.at_once,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as JSON types."""

@@ -30,7 +30,7 @@ class Dataset:
     rows : Rows
         Base columns, their lags, then the base columns in each context; labels null where the horizon is not over.
     bars : pl.DataFrame
-        open_time, close and forward_return of the same rows.
+        open_time, open, high, low, close and forward_return of the same rows.
     n_cold : int
         Rows among them that do not have every column's memory behind them.
     n_missing_bars : int
@@ -111,7 +111,7 @@ def load_dataset(
             label=table["label"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
             label_end_ms=table["label_end"].to_physical().to_numpy(),
         ),
-        bars=table.select("open_time", "close", "forward_return"),
+        bars=table.select("open_time", "open", "high", "low", "close", "forward_return"),
         n_cold=int((~is_warm).sum()),
         n_missing_bars=_n_missing(table, series),
         first_read_ms=int(times[first - max(lags)]),
@@ -152,8 +152,8 @@ def _first_row(times_ms: np.ndarray, earliest: int, days: int | None) -> int:
 
 def _labelled(bars: pl.DataFrame, features: pl.DataFrame, series: Series, label: LabelConfig) -> pl.DataFrame:
     labels = make_labels(bars, interval=series.grid, config=label)
-    close = bars.select("open_time", "close")
-    told = labels.join(close, on="open_time", how="left", maintain_order="left")
+    prices = bars.select("open_time", "open", "high", "low", "close")
+    told = labels.join(prices, on="open_time", how="left", maintain_order="left")
     if taken := sorted(set(features.columns) & set(told.columns) - {"open_time"}):
         # else the feature would stand where the purge looks for the label's end
         raise DataError(f"a feature is called {taken[0]!r}, as a column of the labels is. Rename it, and build again.")

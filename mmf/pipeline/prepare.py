@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from mmf.features.registry import UserFeatures
 from mmf.pipeline.config import TrainConfig
@@ -13,6 +14,7 @@ from mmf.pipeline.state import TableState
 from mmf.rows import Rows, TrainingRows
 from mmf.splits import chronological_split
 from warehouse import Warehouse
+from warehouse.funding import funding_rates
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Prepared:
         All later rows, the newest ones without a label included.
     n_purged : int
         Earlier rows left out because their labels reach into the judged rows.
+    funding : pl.DataFrame or None
+        funding_time and rate of the symbol; empty or None where the warehouse has none.
     """
 
     state: TableState
@@ -34,6 +38,7 @@ class Prepared:
     training: TrainingRows
     judged: Rows
     n_purged: int
+    funding: pl.DataFrame | None = None
 
     @property
     def before_judged(self) -> Rows:
@@ -68,8 +73,9 @@ def prepare(
             context=config.context,
             days=config.days,
         )
+        funding = funding_rates(snapshot, *state.series.key[:3]).select("funding_time", "rate")
         require_current(warehouse, snapshot, state, since_ms=dataset.first_read_ms, context=config.context, user=user)
     rows, split = dataset.rows, chronological_split(dataset.rows, test_share=config.test_share)
     is_judged = rows.open_time_ms >= split.test_start_ms
     n_purged = int((~is_judged & ~np.isnan(rows.label)).sum()) - len(split.train)
-    return Prepared(state, dataset, split.training(rows), rows.take(is_judged), n_purged)
+    return Prepared(state, dataset, split.training(rows), rows.take(is_judged), n_purged, funding)

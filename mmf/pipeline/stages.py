@@ -9,6 +9,7 @@ from mmf.alpha_council import AlphaCouncil
 from mmf.evaluation.scores import Scores
 from mmf.evaluation.suspicion import Finding
 from mmf.evaluation.telemetry import Uplift
+from mmf.evaluation.verdict import Verdict
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.prepare import Prepared
 from mmf.pipeline.refine import Refined
@@ -40,11 +41,17 @@ class Trained:
     thresholds : mapping of str to float
         Probability above which a row is long, of the mixture and of each expert, each chosen by the same rule on its
         own out-of-fold predictions of training rows.
+    sweep : pl.DataFrame
+        What each threshold of the mixture would have brought there; see `mmf.evaluation.threshold.Threshold`.
+    is_threshold_allowed : bool
+        Whether one of them kept the constraints.
     """
 
     recommendation: Recommendation
     trader: MoneyMachineTrader
     thresholds: Mapping[str, float]
+    sweep: pl.DataFrame
+    is_threshold_allowed: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,10 @@ class Judged:
         What each expert is worth.
     reliability : pl.DataFrame
         How often it happened, by how likely it was said to be.
+    intervals : pl.DataFrame
+        How far each score may be trusted; see `mmf.evaluation.intervals.score_intervals`.
+    drift : pl.DataFrame
+        How far what the classic experts read, and the trio, have moved; see `mmf.evaluation.drift.feature_drift`.
     suspicious : sequence of Finding
         Scores that are too good to be true.
     """
@@ -76,7 +87,40 @@ class Judged:
     regimes: pl.DataFrame
     uplift: Sequence[Uplift]
     reliability: pl.DataFrame
+    intervals: pl.DataFrame
+    drift: pl.DataFrame
     suspicious: Sequence[Finding]
+
+
+@dataclass(frozen=True)
+class Traded:
+    """Stage 6: what trading on it would have brought.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        Edge, no edge or inconclusive, and what that rests on.
+    trades : pl.DataFrame
+        `mmf.evaluation.backtest.TRADE_SCHEMA` behind a column symbol.
+    equity : pl.DataFrame
+        One row a judged bar: open_time, close, equity, gross, drawdown, position, buy_and_hold.
+    cost_sensitivity : pl.DataFrame
+        The same trades at multiples of the costs: factor, net_return, sharpe, hit_rate.
+    trials : pl.DataFrame
+        Earlier trainings on the series that predicted something else; see `mmf.evaluation.trials.Ledger`.
+    overfitting_probability : float or None
+        How often the best of all trials in one half of the time is below their median in the other.
+    has_funding : bool
+        Whether the warehouse knew what positions paid for funding.
+    """
+
+    verdict: Verdict
+    trades: pl.DataFrame
+    equity: pl.DataFrame
+    cost_sensitivity: pl.DataFrame
+    trials: pl.DataFrame
+    overfitting_probability: float | None
+    has_funding: bool
 
 
 @dataclass(frozen=True)
@@ -89,3 +133,4 @@ class RunResult:
     refined: Refined
     trained: Trained
     judged: Judged
+    traded: Traded

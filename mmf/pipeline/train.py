@@ -5,19 +5,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmf.alpha_council import AlphaCouncil
-from mmf.evaluation.scores import choose_threshold
 from mmf.evaluation.suspicion import suspicious_columns
+from mmf.evaluation.threshold import Threshold
 from mmf.experts.registry import build_experts
 from mmf.features.registry import UserFeatures
 from mmf.gate import GatingNetwork
 from mmf.impute import MedianImputer
 from mmf.pipeline.config import TrainConfig
+from mmf.pipeline.hashes import predictions_hash
 from mmf.pipeline.judge import judge
+from mmf.pipeline.ledger import read_ledger
 from mmf.pipeline.lineage import MMF_ONLY
 from mmf.pipeline.prepare import Prepared, prepare
 from mmf.pipeline.refine import Refined, refine
 from mmf.pipeline.stages import RunResult, Selected, Trained
 from mmf.pipeline.state import TableState
+from mmf.pipeline.threshold import choose
+from mmf.pipeline.trading import trade
 from mmf.rows import TrainingRows
 from mmf.scheduler import Recommendation, market_state, recommend
 from mmf.trader import MoneyMachineTrader
@@ -59,7 +63,8 @@ def train(
         Where finished fits and the epochs of unfinished ones are kept, so that the same call goes on after an
         interruption. The caller deletes it.
     on_stage : callable
-        Receives `Prepared`, `Selected`, `Refined`, `Recommendation`, `Trained` and `Judged` as each is reached.
+        Receives `Prepared`, `Selected`, `Refined`, `Recommendation`, `Trained`, `Judged` and `Traded` as each is
+        reached.
     on_progress : callable(step, share)
         Receives the share done of a long step.
 
@@ -84,7 +89,16 @@ def train(
     on_stage(trained)
     judged = judge(prepared, refined, trained, config)
     on_stage(judged)
-    return RunResult(config, prepared, selected, refined, trained, judged)
+    traded = trade(
+        prepared,
+        trained,
+        judged,
+        config,
+        ledger=read_ledger(warehouse, str(state.series)),
+        predictions_hash=predictions_hash(judged.predictions),
+    )
+    on_stage(traded)
+    return RunResult(config, prepared, selected, refined, trained, judged, traded)
 
 
 def distil(
@@ -147,7 +161,27 @@ def fit(
         folder=folder,
         progress=on_progress,
     )
-    label = trader.oof_["label"].to_numpy()
+    chosen = _thresholds(prepared, trader, config)
+    return Trained(
+        recommendation,
+        trader,
+        {name: threshold.value for name, threshold in chosen.items()},
+        sweep=chosen["mixture"].sweep,
+        is_threshold_allowed=chosen["mixture"].is_allowed,
+    )
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _thresholds(prepared: Prepared, trader: MoneyMachineTrader, config: TrainConfig) -> dict[str, Threshold]:
+    """Of the mixture, each expert and boosting alone, each by its own out-of-fold predictions."""
+    oof = trader.oof_
     columns = {"mixture": "probability"} | {name: f"{name}_probability" for name in trader.experts_}
-    thresholds = {name: choose_threshold(trader.oof_[column].to_numpy(), label) for name, column in columns.items()}
-    return Trained(recommendation, trader, thresholds)
+    if "boosting_probability" in oof.columns:
+        columns["boosting alone"] = "boosting_probability"
+    times, label = oof["open_time"].to_physical().to_numpy(), oof["label"].to_numpy()
+    return {
+        name: choose(prepared, config, open_time_ms=times, probability=oof[column].to_numpy(), label=label)
+        for name, column in columns.items()
+    }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mmf.bars import Interval
 from mmf.errors import CallError, DataError
-from mmf.evaluation.backtest import Backtest, Costs, Rules, backtest, buy_and_hold, performance
+from mmf.evaluation.backtest import Backtest, Costs, Rules, backtest, holding, performance
 
 HOUR = Interval.parse("60")
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -201,7 +201,9 @@ def test_later_bars_do_not_change_what_was_earned_before() -> None:
 
 def test_buying_and_holding_pays_both_sides_once() -> None:
     bars = bars_of([100, 100, 150], closes=[100, 150, 200])
-    assert buy_and_hold(bars, costs=Costs(fee=0.1, slippage=0.0)) == pytest.approx(2 * 0.81 - 1)
+    equity = holding(bars, costs=Costs(fee=0.1, slippage=0.0))
+    assert equity[-1] == pytest.approx(2 * 0.81)
+    assert equity[0] == 1
 
 
 def test_impossible_settings_and_too_short_ranges_are_refused() -> None:

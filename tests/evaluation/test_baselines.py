@@ -5,23 +5,25 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mmf.errors import CallError, DataError
-from mmf.evaluation.baselines import BASELINES, VOLATILITY_COLUMNS, base_rate, volatility_only
+from mmf.evaluation.baselines import BASELINES, FIVE_COLUMNS, VOLATILITY_COLUMNS, base_rate, volatility_only
 from mmf.rows import Rows
 from tests.experts.synthetic import HOUR_MS, training
+
+COLUMNS = ("noise", *VOLATILITY_COLUMNS, *(name for name in FIVE_COLUMNS if name not in VOLATILITY_COLUMNS))
 
 
 def rows(n, seed=0):
     """The label is 1 more often the higher volatility_20."""
     random = np.random.default_rng(seed)
-    x = random.lognormal(-4, 0.5, size=(n, 4)).astype(np.float32)
+    x = random.lognormal(-4, 0.5, size=(n, len(COLUMNS))).astype(np.float32)
     label = (random.random(n) < np.clip(20 * x[:, 1], 0, 0.9)).astype(float)
     times = np.arange(n, dtype=np.int64) * HOUR_MS
-    return Rows(times, x, ("noise", *VOLATILITY_COLUMNS), label, times + HOUR_MS)
+    return Rows(times, x, COLUMNS, label, times + HOUR_MS)
 
 
-@pytest.fixture(params=sorted(BASELINES))
+@pytest.fixture(params=BASELINES, ids=lambda one: one.name)
 def baseline(request):
-    return BASELINES[request.param]
+    return request.param.predict
 
 
 def test_base_rate_is_the_training_mean():

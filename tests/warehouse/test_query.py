@@ -248,6 +248,7 @@ def test_each_inspection_has_a_description_and_a_header() -> None:
         "runs",
         "snapshots",
         "status",
+        "trials",
         "universe",
         "versions",
     ]

@@ -1,0 +1,144 @@
+"""From which probability on a row is traded: swept over out-of-fold predictions of training rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mmf.bars import Interval
+from mmf.errors import CallError
+from mmf.evaluation.backtest import Costs, Performance, Rules, backtest, performance
+from mmf.evaluation.scores import choose_threshold
+
+LONG_SHARES = (0.02, 0.05, *np.arange(0.1, 0.91, 0.05).round(2).tolist())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraints:
+    """What a threshold must leave.
+
+    Attributes
+    ----------
+    min_trades : int
+        Trades over the out-of-fold rows.
+    min_recall : float
+        Share of the rows with label 1 that are long.
+    """
+
+    min_trades: int = 20
+    min_recall: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.min_trades < 1 or not 0 <= self.min_recall < 1:
+            raise CallError(f"{self}: min_trades is 1 or more, min_recall a share below 1.")
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The threshold chosen, and all that were tried.
+
+    Attributes
+    ----------
+    value : float
+        A row is long where its probability is above this.
+    sweep : pl.DataFrame
+        One row a threshold, ascending: threshold, n_signals, n_trades, precision, recall, exposure, net_return,
+        excess, sharpe, is_allowed, is_chosen. `excess` is the log net return less what holding as much of the time
+        would have brought.
+    is_allowed : bool
+        Whether one kept the constraints; where none did, as many rows are long as have label 1.
+    """
+
+    value: float
+    sweep: pl.DataFrame
+    is_allowed: bool
+
+
+def sweep_thresholds(
+    bars: pl.DataFrame,
+    probability: np.ndarray,
+    label: np.ndarray,
+    /,
+    *,
+    interval: Interval,
+    rules: Rules,
+    costs: Costs,
+    constraints: Constraints,
+    funding: pl.DataFrame | None = None,
+    long_shares: Sequence[float] = LONG_SHARES,
+) -> Threshold:
+    """Choose the threshold whose trades brought most beyond their time in the market.
+
+    Parameters
+    ----------
+    bars : pl.DataFrame
+        (n,) consecutive stored bars, from the first row with a prediction to the last.
+    probability, label : np.ndarray
+        (n,) out-of-fold probabilities and labels, NaN where a bar has none: such a bar gives no signal.
+    interval, rules, costs, funding
+        See `mmf.evaluation.backtest.backtest`.
+    constraints : Constraints
+        What a threshold must leave.
+    long_shares : sequence of float
+        Shares of the rows with a prediction that are long; each is tried.
+
+    Notes
+    -----
+    The net return alone would choose "always long" in a market that rose. Returns are net of costs, so that many small
+    trades do not win either.
+    """
+    is_known = ~np.isnan(probability)
+    usual = choose_threshold(probability[is_known], label[is_known])
+    tried = sorted({usual, *(float(cut) for cut in _cuts(probability[is_known], long_shares))})
+    drift = float(np.log(bars["close"][-1] / bars["open"][0]))
+    rows = []
+    for threshold in tried:
+        signals = is_known & (np.nan_to_num(probability) > threshold)
+        result = backtest(bars, signals, interval=interval, rules=rules, costs=costs, funding=funding)
+        found = performance(result, interval=interval, rules=rules)
+        rows.append({"threshold": threshold} | _figures(found, signals, label, drift, constraints))
+    sweep = pl.DataFrame(rows, schema=_SWEEP)
+    allowed = sweep.filter("is_allowed")
+    chosen = usual if allowed.is_empty() else allowed.sort("excess", "threshold", descending=True)["threshold"][0]
+    return Threshold(chosen, sweep.with_columns(is_chosen=pl.col("threshold") == chosen), not allowed.is_empty())
+
+
+# ------------------------------------------------------------------------------------
+
+_SWEEP: dict[str, Any] = {
+    "threshold": pl.Float64,
+    "n_signals": pl.Int64,
+    "n_trades": pl.Int64,
+    "precision": pl.Float64,
+    "recall": pl.Float64,
+    "exposure": pl.Float64,
+    "net_return": pl.Float64,
+    "excess": pl.Float64,
+    "sharpe": pl.Float64,
+    "is_allowed": pl.Boolean,
+}
+
+
+def _cuts(probability: np.ndarray, long_shares: Sequence[float]) -> np.ndarray:
+    return np.quantile(probability, [1 - share for share in long_shares], method="lower")
+
+
+def _figures(
+    found: Performance, signals: np.ndarray, label: np.ndarray, drift: float, constraints: Constraints
+) -> dict[str, float | int | bool | None]:
+    n_long, n_ones = int(signals.sum()), int((label == 1).sum())
+    n_right = int((signals & (label == 1)).sum())
+    recall = n_right / n_ones
+    return {
+        "n_signals": n_long,
+        "n_trades": found.n_trades,
+        "precision": n_right / n_long if n_long else None,
+        "recall": recall,
+        "exposure": found.exposure,
+        "net_return": found.net_return,
+        "excess": float(np.log1p(found.net_return)) - found.exposure * drift,
+        "sharpe": found.sharpe,
+        "is_allowed": found.n_trades >= constraints.min_trades and recall >= constraints.min_recall,
+    }

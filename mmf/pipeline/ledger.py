@@ -1,0 +1,46 @@
+"""The trial ledger as the warehouse holds it."""
+
+from typing import Any
+
+import polars as pl
+
+from mmf.evaluation.trials import TRIAL_SCHEMA, Ledger
+from warehouse import Warehouse
+
+EQUITY = "equity"  # the warehouse's table
+
+
+def read_ledger(warehouse: Warehouse, series: str, /) -> Ledger:
+    """Return all trainings on a series that the warehouse has recorded, oldest first, whatever their configuration.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Where they were recorded.
+    series : str
+        As the run cards name it.
+    """
+    cards = [run.card for run in warehouse.runs() if run.kind == "train" and run.card.get("series") == series]
+    trials = pl.DataFrame(sorted(map(_trial, cards)), schema=TRIAL_SCHEMA, orient="row")
+    with warehouse.pin() as snapshot:
+        if not snapshot.files(EQUITY) or trials.is_empty():
+            return Ledger(trials)
+        kept = pl.col("run_id").is_in(trials["run_id"].to_list())
+        equity = snapshot.scan(EQUITY).filter(kept).select("run_id", "open_time", "equity").collect()
+    return Ledger(trials, equity)
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _trial(card: dict[str, Any]) -> tuple[Any, ...]:
+    """Runs from before there was a verdict have no figures of trading."""
+    performance = (card.get("verdict") or {}).get("performance") or {}
+    return (
+        card["run_id"],
+        card.get("created_at"),
+        card.get("hashes", {}).get("predictions"),
+        card.get("scores", {}).get("mixture", {}).get("pr_auc"),
+        performance.get("net_return"),
+        performance.get("sharpe"),
+    )
