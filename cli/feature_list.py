@@ -74,7 +74,7 @@ def show(
     base, context = split_context(unlagged)
     user = user_features(read_settings(config))
     known = known_features(user)
-    features = tuple(f for f in known if f.name == base) or select([base], known, {}, what="show")
+    features = tuple(f for f in known if f.name == base) or select([base], known, {}, what="mmf features show")
     if len(features) > 1:
         raise CallError(f"{base!r} names {len(features)} features. See them with: mmf features list")
     definition = FeatureSet("shown", features, user).definitions()[0]

@@ -22,6 +22,10 @@ def new(
     from mmf.features import user_example
     from mmf.features.catalogue_text import EXAMPLE_SETTINGS
 
+    if file.suffix != ".py":
+        raise CallError(
+            f"{file} would hold Python: give it a name that ends in .py, such as {file.with_suffix('.py')}."
+        )
     if file.exists():
         raise CallError(f"{file} exists already. Choose another name.")
     if not file.parent.is_dir():

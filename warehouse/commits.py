@@ -13,6 +13,7 @@ from warehouse.files import Codec, FileSystem, encode, write_durably
 from warehouse.names import checked_key, checked_table, checked_version, folder_of
 from warehouse.records import FETCH_FIELDS, insert_fetch
 from warehouse.tables import GRID_TABLES, DataFile, register_file, register_series, require_schema
+from warehouse.turns import TURN_FIELDS, insert_turn
 from warehouse.verdicts import ABSENCE_FIELDS, insert_absence
 
 
@@ -192,8 +193,8 @@ class Commit:
         ----------
         kind : str
             `fetches`, whose columns are series, source, fetched_at (UTC in ms), n_rows, n_added, n_revised,
-            n_unchanged, n_quarantined and n_forming; or `absences`, whose columns are series, start_bar, stop_bar,
-            source and checked_at (UTC in ms).
+            n_unchanged, n_quarantined and n_forming; `absences`, whose columns are series, start_bar, stop_bar,
+            source and checked_at (UTC in ms); or `feature_turns`, whose columns are series and version.
         """
         if kind not in _RECORDS or set(row) != _RECORDS[kind].fields:
             expected = " or ".join(f"{name!r} with {sorted(known.fields)}" for name, known in _RECORDS.items())
@@ -247,6 +248,7 @@ class _Record(NamedTuple):
 _RECORDS = {
     "fetches": _Record(FETCH_FIELDS, insert_fetch),
     "absences": _Record(ABSENCE_FIELDS, insert_absence),
+    "feature_turns": _Record(TURN_FIELDS, insert_turn),
 }
 
 

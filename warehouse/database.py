@@ -111,7 +111,8 @@ class DatabaseCopy(Database):
     """A private copy of a database in a directory where SQLite may not write.
 
     A database in WAL mode opens only where its `-wal` and `-shm` files exist or may be made, and what a killed writer
-    had committed lies in the `-wal` file; so both are copied. The copy shows the state at the time of opening.
+    had committed lies in the `-wal` file; so both are copied. The copy shows the state at the time of opening, in the
+    schema of this code: a catalog that older code wrote reads like any other.
     """
 
     @classmethod
@@ -120,6 +121,7 @@ class DatabaseCopy(Database):
         folder = TemporaryDirectory(prefix="warehouse-")
         try:
             copy = _consistent_copy(path, Path(folder.name))
+            _bring_up_to_date(copy)
             with _own_words(path):
                 database = cls(_connect(copy), is_read_only=True)
         except BaseException:
@@ -213,6 +215,17 @@ def _consistent_copy(path: Path, folder: Path) -> Path:
         if _state(path, wal) == before and _is_sound(copy):
             return copy
     raise BusyError(f"{path} changed during each of {_COPY_ATTEMPTS} attempts to copy it. Try again.")
+
+
+def _bring_up_to_date(copy: Path) -> None:
+    """Migrate a private copy of a catalog; anything else is left for the checks that follow."""
+    database = Database.open(copy)
+    try:
+        newest = max(int(name.split("_")[0]) for name in sql.names("schema"))
+        if database.value("pragma application_id") == APPLICATION_ID and _schema_number(database) < newest:
+            migrate(database, now_ms=int(copy.stat().st_mtime * 1000))
+    finally:
+        database.close()
 
 
 def _state(path: Path, wal: Path) -> object:

@@ -1,4 +1,4 @@
-"""Views of the feature tables: each version, each set in its newest version, its lags, its longer intervals."""
+"""Views of the feature tables: each version, each set in the version in use, its lags, its longer intervals."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from warehouse.errors import NotFoundError
 from warehouse.names import SeriesKey, checked_set
 from warehouse.snapshots import Snapshot
 from warehouse.tables import known_schema
+from warehouse.turns import versions_in_use
 from warehouse.views import create_view, filled, identifier, literal, paths, tuples
 
 MAX_AGE = 2  # bars of a longer interval after which it says nothing of a row
@@ -41,10 +42,12 @@ def create_feature_views(
             columns=", ".join(map(identifier, _columns(snapshot, version))),
             files=paths(snapshot, snapshot.files("features", version=version)),
         )
+    turns = versions_in_use(snapshot.database, snapshot.id)
     for name in sorted({*map(checked_set, feature_sets), *(version.partition("@")[0] for version in versions)}):
         of_set = {version: keys for version, keys in versions.items() if version.partition("@")[0] == name}
-        _create_set(connection, snapshot, name, of_set, lags)
-        _create_contexts(connection, snapshot, name, of_set)
+        in_use = {key: version for (set_name, key), version in turns.items() if set_name == name}
+        _create_set(connection, snapshot, name, of_set, in_use, lags=lags)
+        _create_contexts(connection, snapshot, name, of_set, in_use)
 
 
 # ------------------------------------------------------------------------------------
@@ -55,15 +58,17 @@ def _create_set(
     snapshot: Snapshot,
     name: str,
     versions: Mapping[str, Sequence[SeriesKey]],
+    in_use: Mapping[SeriesKey, str],
+    *,
     lags: Sequence[int],
 ) -> None:
-    """Create the views of a set from its versions, newest first, and the series that each holds."""
+    """Create the views of a set from its versions, newest first, the series that each holds and what is in use."""
     lagged = identifier(f"{name}_lagged")
     if not versions:
         create_view(connection, "empty/feature_set", view=identifier(name))
         create_view(connection, "empty/feature_set", view=lagged)
         return
-    newest = _newest_of_each_series(versions)
+    newest = _of_each_series(versions, in_use)
     parts = [
         filled("feature_set_part", version=identifier(version), series=tuples(keys)) for version, keys in newest.items()
     ]
@@ -83,6 +88,7 @@ def _create_contexts(
     snapshot: Snapshot,
     name: str,
     versions: Mapping[str, Sequence[SeriesKey]],
+    in_use: Mapping[SeriesKey, str],
 ) -> None:
     """Create a view for each interval in which a shorter series of the same symbol and version can look its set up."""
     lengths = dict(connection.sql("select interval_name, length_ms from intervals").fetchall())
@@ -101,7 +107,7 @@ def _create_contexts(
                 context=literal(longer),
                 looked_up=", ".join(_looked_up(_features(snapshot, version), longer, MAX_AGE * lengths[longer])),
             )
-            for version, keys in _newest_of_each_series(held).items()
+            for version, keys in _of_each_series(held, in_use).items()
         ]
         if parts:
             view = identifier(f"{name}_context_{longer.lower()}")
@@ -121,15 +127,21 @@ def _looked_up(features: Sequence[str], longer: str, max_age_ms: int) -> list[st
     ]
 
 
-def _newest_of_each_series(versions: Mapping[str, Sequence[SeriesKey]]) -> dict[str, list[SeriesKey]]:
-    """Return the series of which each version is the newest, newest first: a build of one must not hide others."""
-    newest: dict[str, list[SeriesKey]] = {}
-    seen: set[SeriesKey] = set()
+def _of_each_series(
+    versions: Mapping[str, Sequence[SeriesKey]], in_use: Mapping[SeriesKey, str]
+) -> dict[str, list[SeriesKey]]:
+    """Return the series that each version stands for, newest version first: a build of one must not hide others.
+
+    It is the version that the series was last built with, and the newest of those that hold it where that is not known
+    or not there.
+    """
+    holders: defaultdict[SeriesKey, list[str]] = defaultdict(list)
     for version, keys in versions.items():
-        if own := [key for key in keys if key not in seen]:
-            newest[version] = own
-        seen.update(own)
-    return newest
+        for key in keys:
+            holders[key].append(version)
+    chosen = {key: in_use[key] if in_use.get(key) in held else held[0] for key, held in holders.items()}
+    parts = {version: [key for key in keys if chosen[key] == version] for version, keys in versions.items()}
+    return {version: keys for version, keys in parts.items() if keys}
 
 
 def _features(snapshot: Snapshot, version: str) -> list[str]:

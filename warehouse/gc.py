@@ -1,8 +1,8 @@
 """What no longer counts: retire superseded feature tables, expire superseded snapshots, collect unreferenced files.
 
 What refers to a file is a snapshot that can be read: the newest one, one that a tag, a run or a live lease names, one
-that the keep time still protects. A feature table belongs to the newest snapshot until a newer version of its set
-holds the series too; so an old version lives on in the snapshots of the runs that used it and nowhere else.
+that the keep time still protects. A feature table belongs to the newest snapshot until the series is built with
+another version of its set; so an old version lives on in the snapshots of the runs that used it and nowhere else.
 """
 
 from pathlib import Path
@@ -42,8 +42,9 @@ class CollectReport(NamedTuple):
 def superseded_tables(database: Database, /, *, keep_s: float, now_ms: int) -> list[FeatureTable]:
     """Return the live feature tables that were superseded `keep_s` seconds ago or earlier.
 
-    A table is superseded since a newer version of its set holds rows of the series, and since its own last change: who
-    works on with older code builds the older version, and keeps it.
+    A table is superseded since the series was last built with another version of its set, which holds rows, and since
+    its own last change. Where no build has said so (in a catalog from before they did) the version with the highest
+    number counts.
     """
     rows = database.rows(
         """
@@ -61,15 +62,27 @@ def superseded_tables(database: Database, /, *, keep_s: float, now_ms: int) -> l
             group by version, series_id
         ),
 
+        turns as (
+            select set_name, series_id, version, snapshot_id, max(turn_id)
+            from feature_turns
+            group by set_name, series_id
+        ),
+
         superseded as (
             select
                 old.version,
                 old.series_id,
-                max(old.last_snapshot, min(newer.first_snapshot)) as since_snapshot
+                max(
+                    old.last_snapshot,
+                    min(case when turns.version = other.version then turns.snapshot_id else other.first_snapshot end)
+                ) as since_snapshot
             from tables as old
-            inner join tables as newer
-                on old.set_name = newer.set_name and old.series_id = newer.series_id and old.number < newer.number
-            where old.n_live > 0 and newer.n_live > 0
+            inner join tables as other
+                on old.set_name = other.set_name and old.series_id = other.series_id and old.version <> other.version
+            left join turns on old.set_name = turns.set_name and old.series_id = turns.series_id
+            where old.n_live > 0 and other.n_live > 0
+                and old.version is not turns.version
+                and (other.version = turns.version or old.number < other.number)
             group by old.version, old.series_id
         )
 

@@ -216,6 +216,22 @@ def tags(database: Database, /) -> dict[str, int]:
     return {row["name"]: row["snapshot_id"] for row in rows}
 
 
+def forget_version(database: Database, set_name: str, number: int, /) -> None:
+    """Take the newest version of a set back where no file was ever written under it; its number is free again."""
+    database.run(
+        """
+        delete from feature_versions
+        where set_name = $set_name and number = $number
+            and number = (select max(number) from feature_versions where set_name = $set_name)
+            and not exists (
+                select 1 from files where table_name = 'features' and version = $set_name || '@v' || $number
+            )
+        """,
+        set_name=checked_set(set_name),
+        number=int(number),
+    )
+
+
 def insert_fetch(database: Database, /, *, snapshot_id: int, row: dict[str, Any]) -> None:
     """Insert a row of `fetches` within the caller's transaction."""
     values = {name: value for name, value in row.items() if name != "series"}

@@ -58,6 +58,7 @@ class Snapshot:
         version: str = "",
         start: int | None = None,
         stop: int | None = None,
+        added_after: int = -1,
     ) -> list[DataFile]:
         """Return the files of a table sorted by series and start.
 
@@ -71,6 +72,8 @@ class Snapshot:
             Such as `core@v3`; empty for a table without versions.
         start, stop : int, optional
             Only files that overlap this half-open range of bar numbers.
+        added_after : int
+            Only files that a later snapshot than this brought.
 
         Raises
         ------
@@ -85,6 +88,7 @@ class Snapshot:
             select * from file_rows
             where table_name = $table and version = $version
                 and added_snapshot <= $id and (removed_snapshot is null or removed_snapshot > $id)
+                and added_snapshot > $added_after
                 and ($start is null or stop_bar > $start) and ($stop is null or start_bar < $stop)
                 and (
                     $exchange is null
@@ -97,9 +101,32 @@ class Snapshot:
             id=self.id,
             start=None if start is None else int(start),
             stop=None if stop is None else int(stop),
+            added_after=int(added_after),
             **parts,
         )
         return [file_of_row(row) for row in rows]
+
+    def first_added(
+        self, table: str, key: tuple[str, str, str, str], /, *, version: str = "", start: int
+    ) -> int | None:
+        """Return the snapshot that brought the oldest file of a series that ends after a bar number; None without any.
+
+        Snapshots are counted in the order of their commits, so that `files(added_after=...)` of another table tells
+        what came later.
+        """
+        return self.database.value(
+            """
+            select min(added_snapshot) from file_rows
+            where table_name = $table and version = $version and stop_bar > $start
+                and added_snapshot <= $id and (removed_snapshot is null or removed_snapshot > $id)
+                and exchange = $exchange and category = $category and symbol = $symbol and interval = $interval
+            """,
+            table=checked_table(table),
+            version=checked_version(version),
+            start=int(start),
+            id=self.id,
+            **SeriesKey(*key)._asdict(),
+        )
 
     def scan(
         self,

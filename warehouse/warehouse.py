@@ -225,6 +225,10 @@ class Warehouse:
             self.database, set_name, definition_hash, definitions, packages=packages, now_ms=self._now_ms()
         )
 
+    def forget_version(self, set_name: str, number: int, /) -> None:
+        """Take the newest version of a set back where no file was ever written under it; its number is free again."""
+        records.forget_version(self.database, set_name, number)
+
     def versions(self, set_name: str | None = None, /) -> list[Version]:
         """Return the feature versions of a set, or of all, oldest first."""
         return records.versions(self.database, set_name)

@@ -139,6 +139,8 @@ def compute_columns(features: FeatureSet, read: pl.DataFrame, /, *, n_own: int) 
     columns: dict[str, np.ndarray] = {}
     for computation, wanted in _by_computation(features):
         columns |= _evaluate(computation, wanted, read, n_own)
+    for name, values in columns.items():
+        _check_numbers(name, values)
     return columns
 
 
@@ -179,6 +181,15 @@ def _check_call(features: FeatureSet, read: pl.DataFrame, n_own: int) -> None:
         raise DataError(
             f"feature set {features.name} reads {absent[0]!r}, which is not among the columns: "
             f"{', '.join(read.columns)}."
+        )
+
+
+def _check_numbers(name: str, values: np.ndarray) -> None:
+    """Text, lists and times would fail where they are rounded, in words that name no feature."""
+    if values.dtype.kind not in "fiub":
+        raise DataError(
+            f"feature {name} gave values of type {values.dtype}, and a feature is a number. Cast it, or return a "
+            "number for each bar."
         )
 
 

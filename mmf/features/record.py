@@ -138,6 +138,10 @@ class Feature:
                 f"feature {self.name}: declare either lookback (finite) or memory (recursive), got "
                 f"lookback={self.lookback}, memory={self.memory}."
             )
+        if not isinstance(self.reach, int) or isinstance(self.reach, bool):
+            raise CallError(
+                f"feature {self.name} declares a reach of {self.reach!r}: lookback and memory count bars, such as 20."
+            )
         if not 0 <= self.reach <= LEAD_BARS:
             raise CallError(
                 f"feature {self.name} needs {self.reach} earlier bars; a chunk reads {LEAD_BARS} before its first. "

@@ -202,7 +202,8 @@ def feature_set(name: str, user: UserFeatures = UserFeatures(), /) -> FeatureSet
 
 def is_set_name(name: str, /) -> bool:
     """Whether a set may be called so: the name becomes a table version and a view in SQL."""
-    return re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) is not None and not name.endswith("_lagged")
+    is_view = name.endswith("_lagged") or re.search(r"_context_[a-z0-9]+$", name)
+    return re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) is not None and not is_view
 
 
 # ------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ Reach = int | Callable[[int], int]
 
 
 def feature(
+    function: None = None,
+    /,
     *,
     lookback: Reach | None = None,
     memory: Reach | None = None,
@@ -64,6 +66,8 @@ def feature(
     >>> [(one.name, one.lookback, one.inputs) for one in declared(close_to_high)]
     [('close_to_high_20', 19, ('close', 'high')), ('close_to_high_50', 49, ('close', 'high'))]
     """
+    if function is not None:
+        raise CallError("@feature takes brackets with a declaration: @feature(lookback=20), or @feature(memory=200).")
     prose = _Prose(family, unit or "-", undefined or "where too few bars lie behind", oracle, version)
 
     def declare(function: F) -> F:

@@ -11,7 +11,7 @@ from mmf.features.registry import FeatureSet
 from mmf.pipeline.chunk_plan import ChunkPlan, Job, chunk_plans, fingerprint_head, record_prefix
 from mmf.pipeline.chunk_task import ChunkDone, ChunkTask
 from mmf.pipeline.executors import Executor, Serial
-from mmf.pipeline.lineage import register
+from mmf.pipeline.lineage import registered
 from mmf.pipeline.plan import chunks_in_flight
 from mmf.pipeline.table_build import TableBuild
 from mmf.pipeline.tables import bar_files
@@ -162,9 +162,10 @@ def build_many(
         for job in jobs
     ]
     limit = None if max_memory_mib is None else min(in_flight, default=1)
-    tables = [TableBuild(place, job, register(warehouse, job.features), cut) for place, job in enumerate(jobs)]
-    listener = None if on_progress is None else _listener(warehouse, tables, on_progress)
-    _Build(warehouse, tables).run(executor, limit, listener)
+    with registered(warehouse, [job.features for job in jobs]) as versions:
+        tables = [TableBuild(*numbered, cut) for numbered in zip(range(len(jobs)), jobs, versions, strict=True)]
+        listener = None if on_progress is None else _listener(warehouse, tables, on_progress)
+        _Build(warehouse, tables).run(executor, limit, listener)
     if due := [table for table in tables if table.has_pieces_to_join]:
         joining = [replace(table, joins=True, computed=[]) for table in due]
         _Build(warehouse, joining).run(executor, limit, None)

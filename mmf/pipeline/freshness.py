@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from mmf.bars import Interval
@@ -12,6 +13,7 @@ from mmf.features.registry import FeatureSet, UserFeatures
 from mmf.pipeline.build import stale_chunks
 from mmf.pipeline.lineage import MMF_ONLY, features_of_code
 from mmf.pipeline.state import TableState, in_interval
+from mmf.pipeline.units import CUT
 from warehouse import SeriesKey, Snapshot, Warehouse
 
 
@@ -34,8 +36,8 @@ def require_current(
     snapshot : Snapshot
         The snapshot of `state`.
     state : TableState
-        What is to be read. Where its definitions are no longer those of the code, they cannot be computed again, and
-        the times of rows and bars are compared alone.
+        What is to be read. Where its definitions are no longer those of the code, they cannot be computed again: the
+        times of rows and bars are compared, and no bar may have been revised since.
     since_ms : int
         open_time from which on rows matter.
     context : sequence of str
@@ -67,7 +69,9 @@ def _require_current(
         since = state.series.grid.bar_number(since_ms)
         is_stale = stale_chunks(warehouse, snapshot, state.series, features, state.version, start=since) > 0
     else:
-        is_stale = not _times(snapshot, "features", state, since_ms).equals(_times(snapshot, "bars", state, since_ms))
+        rows, bars = (_times(snapshot, table, state) for table in ("features", "bars"))
+        due = (times.filter(times.to_physical() >= since_ms) for times in (rows, bars))
+        is_stale = not next(due).equals(next(due)) or _is_revised_since(snapshot, state, since_ms, bars)
     if is_stale:
         raise DataError(
             f"{state} of {state.series} is older than its bars: some were added or revised since it was built. "
@@ -75,8 +79,24 @@ def _require_current(
         )
 
 
-def _times(snapshot: Snapshot, table: str, state: TableState, since_ms: int) -> pl.Series:
+def _is_revised_since(snapshot: Snapshot, state: TableState, since_ms: int, bars: pl.Series) -> bool:
+    """Whether a bar that these rows may have read was replaced by a later commit than the one that brought them."""
+    key, grid, layout = SeriesKey(*state.series.key), state.series.grid, CUT.layout
+    since = grid.bar_number(since_ms)
+    built = snapshot.first_added("features", key, version=state.version, start=since)
+    if built is None:
+        return False
+    later = snapshot.files("revisions", key, added_after=built)
+    if not later:
+        return False
+    chunk_begins = grid.open_time_ms(layout.chunk_range(layout.chunk_of(since))[0])
+    place = int(np.searchsorted(bars.to_physical().to_numpy(), chunk_begins))
+    first_read = bars[max(0, place - CUT.lead_bars)]
+    revised = pl.scan_parquet([snapshot.root / file.path for file in later], hive_partitioning=False)
+    return revised.filter(pl.col("open_time") >= first_read).select(pl.len()).collect().item() > 0
+
+
+def _times(snapshot: Snapshot, table: str, state: TableState) -> pl.Series:
     version = state.version if table == "features" else ""
     scan = snapshot.scan(table, SeriesKey(*state.series.key), version=version)
-    times = scan.select("open_time").collect()["open_time"]
-    return times.filter(times.to_physical() >= since_ms)
+    return scan.select("open_time").collect()["open_time"]

@@ -1,5 +1,7 @@
 """Where feature versions come from: what registers one, and which code can compute it."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 
@@ -21,6 +23,20 @@ def register(warehouse: Warehouse, features: FeatureSet, /) -> str:
         features.name, features.definition_hash, features.definitions(), packages=packages
     )
     return f"{features.name}@v{number}"
+
+
+@contextmanager
+def registered(warehouse: Warehouse, sets: Sequence[FeatureSet], /) -> Iterator[list[str]]:
+    """Register feature sets for a build, and take back those that are new where it fails before its first chunk."""
+    known = {version.name for version in warehouse.versions()}
+    names = [register(warehouse, features) for features in sets]
+    try:
+        yield names
+    except BaseException:
+        for name in sorted(set(names) - known):
+            set_name, _, number = name.partition("@v")
+            warehouse.forget_version(set_name, int(number))
+        raise
 
 
 def code_matches(version: Version, user: UserFeatures = MMF_ONLY, /) -> bool:

@@ -112,6 +112,7 @@ class TableBuild:
             commit.add(files[path])
         for path in sorted(live.keys() - files.keys()):
             commit.remove(live[path])
+        commit.record("feature_turns", series=self.job.key, version=self.version)
         self.snapshot = commit.publish()
 
     def _task(self, chunk: ChunkPlan, writer: FileWriter) -> ChunkTask:

@@ -6,7 +6,7 @@ import pytest
 from mmf.errors import CallError
 from mmf.features.lags import lag_columns
 from mmf.features.record import LEAD_BARS, WINDOWS, Computation, Feature
-from mmf.features.registry import FeatureSet, feature_set
+from mmf.features.registry import FeatureSet, feature_set, is_set_name
 
 
 def double_close() -> dict[str, pl.Expr]:
@@ -157,3 +157,9 @@ def test_the_hash_follows_order_and_reach_but_not_prose():
     for changed in (feature(lookback=1), feature(version=2), feature(name="third")):
         assert FeatureSet("mine", (changed, base.features[1])).definition_hash != base.definition_hash
     assert FeatureSet("mine", base.features[::-1]).definition_hash != base.definition_hash
+
+
+@pytest.mark.parametrize("name", ["mine_lagged", "mine_context_240", "mine_context_d", "Mine", "1st", ""])
+def test_names_of_views_and_what_is_no_name_are_no_sets(name: str) -> None:
+    assert not is_set_name(name)
+    assert is_set_name("mine_context")

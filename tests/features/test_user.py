@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 from numba import njit
 
-from mmf.errors import CallError
+from mmf.errors import CallError, DataError
 from mmf.features.build import compute_chunk
 from mmf.features.record import Computation, Feature
 from mmf.features.registry import FeatureSet
@@ -144,3 +144,32 @@ def test_infinite_values_become_null():
         return pl.col("close") / 0.0
 
     assert computed(infinite)["infinite"].null_count() == 60
+
+
+def test_a_declaration_without_brackets_says_what_is_missing() -> None:
+    with pytest.raises(CallError, match=r"takes brackets.*@feature\(lookback=20\)"):
+
+        @feature
+        def bare(close):
+            return close
+
+
+@pytest.mark.parametrize("reach", [2.5, True, "20"])
+def test_a_reach_counts_bars(reach: object) -> None:
+    with pytest.raises(CallError, match="count bars, such as 20"):
+
+        @feature(lookback=reach)
+        def half(close):
+            return close
+
+
+@pytest.mark.parametrize(
+    "expression", [pl.col("close").cast(pl.String), pl.concat_list("close"), pl.col("close").cast(pl.Datetime("ms"))]
+)
+def test_values_that_are_no_numbers_are_refused_by_name(expression: pl.Expr) -> None:
+    @feature(lookback=0)
+    def worded():
+        return expression
+
+    with pytest.raises(DataError, match=r"feature worded gave values of type .*a feature is a number"):
+        computed(worded)

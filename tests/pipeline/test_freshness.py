@@ -47,3 +47,28 @@ def test_an_older_state_is_judged_by_the_bars_of_its_own_snapshot(built: Warehou
     ingest(built, ListSource((walk(300, 1),)), SERIES)
     with built.pin(state.snapshot) as snapshot:
         require_current(built, snapshot, state, since_ms=0)
+
+
+def test_of_a_version_whose_code_is_gone_revised_bars_are_noticed(built: Warehouse) -> None:
+    ingest(built, ListSource((walk(100, 1).with_columns(high=pl.col("high") * 1.01),)), SERIES)
+    with pytest.raises(DataError, match="is older than its bars"):
+        check(built)
+    with pytest.raises(DataError, match="is older than its bars"):
+        check(built, since=200)  # a chunk remembers its earlier bars
+
+
+def test_bars_revised_before_the_build_do_not_matter(warehouse: Warehouse) -> None:
+    ingest(warehouse, ListSource((walk(0, 300),)), SERIES)
+    ingest(warehouse, ListSource((walk(100, 1).with_columns(high=pl.col("high") * 1.01),)), SERIES)
+    build_features(warehouse, SERIES, SMALL)
+    check(warehouse)
+
+
+def test_bars_before_all_that_was_read_may_be_revised(warehouse: Warehouse) -> None:
+    """A chunk of 16,384 bars reads 5,120 before its first."""
+    ingest(warehouse, ListSource((walk(0, 16_384 + 500),)), SERIES)
+    build_features(warehouse, SERIES, SMALL)
+    ingest(warehouse, ListSource((walk(100, 1).with_columns(high=pl.col("high") * 1.01),)), SERIES)
+    check(warehouse, since=16_384 + 400)
+    with pytest.raises(DataError, match="is older than its bars"):
+        check(warehouse, since=16_000)

@@ -1,10 +1,13 @@
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from mmf.bars import Series
 from mmf.features.registry import FeatureSet, feature_set
-from mmf.pipeline.lineage import changed_definitions, code_matches, needed_code, register
+from mmf.pipeline.lineage import changed_definitions, code_matches, needed_code, register, registered
+from tests.pipeline.feature_tables import publish, table
 from warehouse import Version, Warehouse
 
 CORE = feature_set("core")
@@ -78,3 +81,28 @@ def test_another_order_is_another_version(warehouse: Warehouse) -> None:
 def test_definitions_are_compared_by_hash(old: dict, new: dict, expected: tuple) -> None:
     found = changed_definitions(*([{"name": n, "hash": h} for n, h in part.items()] for part in (old, new)))
     assert tuple(found.values()) == expected
+
+
+def failing(warehouse: Warehouse, *sets: FeatureSet, meanwhile: Callable[[], object] = lambda: None) -> None:
+    with registered(warehouse, sets) as names:
+        assert names == [f"core@v{number}" for number in range(1, len(sets) + 1)]
+        meanwhile()
+        raise ZeroDivisionError
+
+
+def test_a_build_that_fails_before_its_first_chunk_uses_up_no_number(warehouse: Warehouse) -> None:
+    register(warehouse, CORE)
+    other = FeatureSet("core", CORE.features[1:])
+    with pytest.raises(ZeroDivisionError):
+        failing(warehouse, CORE, other)
+    assert [version.name for version in warehouse.versions()] == ["core@v1"]
+    with registered(warehouse, [other]) as names:
+        assert names == ["core@v2"]
+    assert len(warehouse.versions()) == 2
+
+
+def test_a_version_with_rows_stays_whatever_fails(warehouse: Warehouse) -> None:
+    series = Series("simulated", "linear", "BTCUSDT", "60")
+    with pytest.raises(ZeroDivisionError):
+        failing(warehouse, CORE, meanwhile=lambda: publish(warehouse, series, table(series, range(20))))
+    assert [version.name for version in warehouse.versions()] == ["core@v1"]

@@ -150,3 +150,20 @@ def test_a_warehouse_cannot_be_created_where_nothing_may_be_written(locked: Path
             Warehouse.open(locked / "new", create=True)
 
     assert _as_somebody_else(create) == 0
+
+
+def test_a_catalog_that_older_code_wrote_can_be_read(tmp_path: Path) -> None:
+    """Its copy is brought up to date; the catalog itself is left as it is."""
+    with Warehouse.open(tmp_path / "data", create=True) as warehouse:
+        publish_bars(warehouse, 0, 2, price=1.0)
+        warehouse.database.run("drop table feature_turns")
+        warehouse.database.run("drop table unit_inputs")
+        warehouse.database.run("drop index files_current")
+        warehouse.database.run("alter table feature_versions drop column packages")
+        warehouse.database.run("delete from migrations where number > 3")
+        warehouse.database.run("pragma user_version = 3")
+    for _ in range(2):
+        with Warehouse.open(tmp_path / "data", read_only=True) as warehouse, warehouse.pin() as snapshot:
+            assert closes(snapshot) == [1.0, 1.0]
+            assert warehouse.finished_units("features", KEY, version="core@v1") == []
+            assert warehouse.versions() == []
