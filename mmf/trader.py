@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ from mmf.experts.fits import FitFolder, identity_of
 from mmf.experts.fitting import EARLY, WHOLE, Fitted, fit_experts
 from mmf.experts.neural import choose_device
 from mmf.experts.protocol import EpochRecord, Expert, JoinedExpert, View
-from mmf.experts.scheme import out_of_fold_scheme, stored_rows
+from mmf.experts.scheme import Seen, out_of_fold_scheme, stored_rows
 from mmf.experts.stretch import Opinion, Stretch, opinion, places_of, with_history
 from mmf.experts.trend import TrendExpert
 from mmf.gate import GatingNetwork
@@ -29,6 +29,41 @@ Progress = Callable[[str, float], None]
 EXPERTS_SHARE = 0.99  # of the time that a fit takes; the rest is the gate's
 
 
+@dataclass(frozen=True)
+class EarlyView:
+    """Training rows as a selection and a refinery show them that have seen the labels of A alone.
+
+    Attributes
+    ----------
+    rows : TrainingRows
+        All training rows.
+    history : Rows or None
+        All stored rows of the series.
+    views : mapping of {"selected", "latents"} to tuple of str
+        Columns of the classic experts, and all latents.
+    """
+
+    rows: TrainingRows
+    history: Rows | None
+    views: Mapping[View, tuple[str, ...]]
+
+    def seen(self, rows: TrainingRows, /, *, needs_history: bool) -> Seen:
+        """Return what the first fits see.
+
+        Raises
+        ------
+        CallError
+            They are not the same rows.
+        """
+        if not (
+            np.array_equal(self.rows.open_time_ms, rows.open_time_ms) and np.array_equal(self.rows.label, rows.label)
+        ):
+            raise CallError("the early view holds other rows than the training rows. Refine the same rows twice.")
+        columns = tuple(dict.fromkeys(c for view in self.views.values() for c in view))
+        own = self.rows.select(columns)
+        return Seen(own, stored_rows(own, self.history, needs_history=needs_history))
+
+
 class MoneyMachineTrader:
     """Experts weighted row by row by a gating network, and calibrated.
 
@@ -36,7 +71,9 @@ class MoneyMachineTrader:
 
     1. Cut the training rows into A (the first 60 %) and B (the rest), purged by the label horizon.
     2. Fit the imputation and every expert on A; let them predict B. A neural fit stops early on the
-       last 10 % of A, purged, and does not train on them.
+       last 10 % of A, purged, and does not train on them. They read columns that were chosen and
+       distilled on A too (`EarlyView`): chosen on A and B, columns of pure noise rank B at an AUC
+       of 0.55.
     3. Fit the gate, and the heads of experts made of several models, on B by the log-loss of the
        mixture of those predictions.
     4. Fit Platt's two calibration parameters on B.
@@ -97,6 +134,7 @@ class MoneyMachineTrader:
         effort: Effort,
         history: Rows | None = None,
         views: Mapping[View, tuple[str, ...]] | None = None,
+        early: EarlyView | None = None,
         folder: Path | None = None,
         n_threads: int = 2,
         progress: Progress = lambda *_: None,
@@ -116,6 +154,10 @@ class MoneyMachineTrader:
         views : mapping of {"selected", "latents"} to tuple of str, optional
             Columns of the classic experts, and all latents. By default all columns of the rows are `selected`. Without
             latents (no refinery) the CNN and GraphVisionary are left out: see `absent_`.
+        early : EarlyView, optional
+            The same rows through columns that were chosen on A alone: what the first fits read. Without it they read
+            the columns of `rows`; where those were chosen by the labels of B too, the predictions of B look better than
+            they are.
         folder : Path, optional
             Where finished fits, and unfinished ones after each epoch, are kept, so that an interrupted call that is
             repeated goes on where it was; the result is the same to the last bit. It is of use until the model is
@@ -139,11 +181,17 @@ class MoneyMachineTrader:
         experts = {name: self._fresh(expert) for name, expert in experts.items()}
         self.columns_ = tuple(dict.fromkeys([*(c for view in self.views_.values() for c in view), *PHYSICS_TRIO]))
         rows = rows.select(self.columns_)
-        stored = stored_rows(rows, history, needs_history=any(expert.context_bars for expert in experts.values()))
+        needs_history = any(expert.context_bars for expert in experts.values())
+        seen = Seen(rows, stored_rows(rows, history, needs_history=needs_history))
+        first = seen if early is None else early.seen(rows, needs_history=needs_history)
         self.imputer_ = MedianImputer().fit_rows(rows)
-        scheme, late = out_of_fold_scheme(rows, stored, self.imputer_)
-        columns = {name: self.views_[expert.reads] for name, expert in experts.items()}
-        identity = identity_of(experts, columns, (rows, stored), effort=effort, device=str(choose_device()))
+        scheme, late = out_of_fold_scheme(seen, first, self.imputer_)
+        columns = {
+            fit: {name: views[expert.reads] for name, expert in experts.items()}
+            for fit, views in ((EARLY, self.views_ if early is None else early.views), (WHOLE, self.views_))
+        }
+        read = (part for one in (first, seen) for part in (one.rows, one.stored))
+        identity = identity_of(experts, columns, read, effort=effort, device=str(choose_device()))
         fitted = fit_experts(
             experts,
             columns,

@@ -62,7 +62,7 @@ class FitFolder:
 
 def identity_of(
     experts: Mapping[str, Expert],
-    columns: Mapping[str, tuple[str, ...]],
+    columns: Mapping[str, Mapping[str, tuple[str, ...]]],
     rows: Iterable[Rows],
     /,
     *,
@@ -70,7 +70,10 @@ def identity_of(
     device: str,
 ) -> str:
     """Return the hash of all that decides the fits: rows, labels, settings, effort, device and package versions."""
-    settings = {name: (expert.name, columns[name], repr(expert.get_params())) for name, expert in experts.items()}
+    settings = {
+        name: (expert.name, [read[name] for read in columns.values()], repr(expert.get_params()))
+        for name, expert in experts.items()
+    }
     packages = {name: version(name) for name in _PACKAGES}
     digest = hashlib.sha256(json.dumps([settings, effort.as_dict(), device, packages]).encode())
     for part in rows:

@@ -46,7 +46,7 @@ class Fitted:
 
 def fit_experts(
     experts: Mapping[str, Expert],
-    columns: Mapping[str, tuple[str, ...]],
+    columns: Mapping[str, Mapping[str, tuple[str, ...]]],
     scheme: Scheme,
     /,
     *,
@@ -61,8 +61,8 @@ def fit_experts(
     ----------
     experts : mapping of str to Expert
         Unfitted; copies of them are fitted.
-    columns : mapping of str to tuple of str
-        What each of them reads.
+    columns : mapping of str to mapping of str to tuple of str
+        What each of them reads, in the fit out of fold and in that on all rows.
     scheme : Scheme
         The rows.
     effort : Effort
@@ -76,12 +76,12 @@ def fit_experts(
     """
     told = _Told(progress, {name: effort.epochs if expert.context_bars else 1 for name, expert in experts.items()})
 
-    fits = _Fits(scheme, effort, folder, told)
+    fits = _Fits(scheme, columns, effort, folder, told)
     # the longest first, so that the others fit in beside it
     order = sorted(experts, key=lambda name: -experts[name].context_bars)
     with one_thread(), threadpool_limits(1):  # of the whole process, so around all threads
         done = _beside(
-            [partial(fits.twice, name, experts[name], columns[name]) for name in order],
+            [partial(fits.twice, name, experts[name]) for name in order],
             n_threads=n_threads,
             stop=told.stop,
         )
@@ -118,27 +118,29 @@ class _Fits:
     """What is the same for the fits of all experts."""
 
     scheme: Scheme
+    columns: Mapping[str, Mapping[str, tuple[str, ...]]]
     effort: Effort
     folder: FitFolder
     told: _Told
 
-    def twice(self, name: str, expert: Expert, columns: tuple[str, ...]) -> Fitted:
-        early = self.once(name, EARLY, expert, columns, self.effort)
-        said = opinion(early, self.scheme.asked, self.scheme.places, columns)
+    def twice(self, name: str, expert: Expert) -> Fitted:
+        early = self.once(name, EARLY, expert, self.effort)
+        said = opinion(early, self.scheme.asked, self.scheme.places, self.columns[EARLY][name])
         found = replace(self.effort, epochs=best_epoch(early.history_)) if early.history_ else self.effort
-        return Fitted(said, self.once(name, WHOLE, expert, columns, found), early.history_)
+        return Fitted(said, self.once(name, WHOLE, expert, found), early.history_)
 
-    def once(self, name: str, fit: str, expert: Expert, columns: tuple[str, ...], effort: Effort) -> Expert:
+    def once(self, name: str, fit: str, expert: Expert, effort: Effort) -> Expert:
         self.told.say(fit, name, "", 0.0)
         fitted = self.folder.finished(fit, name)
         if fitted is None:
-            fitted = self._fit(name, fit, clone(expert), columns, effort)
+            fitted = self._fit(name, fit, clone(expert), effort)
             self.folder.keep(fit, name, fitted)
         self.told.say(fit, name, ", done", 1.0)
         return fitted
 
-    def _fit(self, name: str, fit: str, expert: Expert, columns: tuple[str, ...], effort: Effort) -> Expert:
+    def _fit(self, name: str, fit: str, expert: Expert, effort: Effort) -> Expert:
         block = self.scheme.early if fit == EARLY else self.scheme.whole
+        columns = self.columns[fit][name]
         session = Session(
             stop_on=block.stop_on,
             purged=block.purged,

@@ -14,6 +14,22 @@ STOP_SHARE = 0.1  # of the earlier rows, by which a neural fit stops early
 
 
 @dataclass(frozen=True)
+class Seen:
+    """Training rows and their history as one selection of columns shows them.
+
+    Attributes
+    ----------
+    rows : TrainingRows
+        What is trained on.
+    stored : Rows
+        From `stored_rows`.
+    """
+
+    rows: TrainingRows
+    stored: Rows
+
+
+@dataclass(frozen=True)
 class Block:
     """What one fit sees.
 
@@ -87,40 +103,42 @@ def stored_rows(rows: TrainingRows, history: Rows | None, /, *, needs_history: b
     return Rows(kept.open_time_ms, x, rows.columns, *nothing)
 
 
-def out_of_fold_scheme(rows: TrainingRows, stored: Rows, imputer: MedianImputer, /) -> tuple[Scheme, TrainingRows]:
+def out_of_fold_scheme(whole: Seen, early: Seen, imputer: MedianImputer, /) -> tuple[Scheme, TrainingRows]:
     """Cut the training rows in time, and return the scheme and the later rows.
 
     Parameters
     ----------
-    rows : TrainingRows
-        What is trained on.
-    stored : Rows
-        From `stored_rows`.
+    whole : Seen
+        What the second fits see, and the gate.
+    early : Seen
+        The same rows with the columns that the first fits see: chosen and distilled on the earlier rows alone, or those
+        of `whole` where columns were not chosen by their labels.
     imputer : MedianImputer
-        Fitted on the training rows.
+        Fitted on the training rows of `whole`.
 
     Raises
     ------
     DataError
         One of the two parts holds one label only.
     """
-    early, late = out_of_fold_cut(rows)
-    _check_labels(early, "the earlier part")
+    known, _ = out_of_fold_cut(early.rows)
+    _, late = out_of_fold_cut(whole.rows)
+    _check_labels(known, "the earlier part")
     _check_labels(late, "the later part")
-    first = stored.take(stored.open_time_ms <= early.open_time_ms[-1])
-    kept, tail = out_of_fold_cut(early, share=1 - STOP_SHARE)
-    earlier = MedianImputer().fit_rows(early)
+    first = early.stored.take(early.stored.open_time_ms <= known.open_time_ms[-1])
+    kept, tail = out_of_fold_cut(known, share=1 - STOP_SHARE)
+    earlier = MedianImputer().fit_rows(known)
     stop_on, trained = _marked(first, tail), _marked(first, kept)
     scheme = Scheme(
         early=Block(
             stretch=Stretch.of(first, earlier),
-            label=_labels(first, early),
+            label=_labels(first, known),
             stop_on=stop_on,
-            purged=_marked(first, early) & ~stop_on & ~trained,
+            purged=_marked(first, known) & ~stop_on & ~trained,
         ),
-        asked=Stretch.of(stored, earlier),
-        places=places_of(stored.open_time_ms, late),
-        whole=Block(Stretch.of(stored, imputer), _labels(stored, rows)),
+        asked=Stretch.of(early.stored, earlier),
+        places=places_of(early.stored.open_time_ms, late),
+        whole=Block(Stretch.of(whole.stored, imputer), _labels(whole.stored, whole.rows)),
     )
     return scheme, late
 

@@ -24,7 +24,8 @@ from mmf.pipeline.threshold import choose
 from mmf.pipeline.trading import trade
 from mmf.rows import TrainingRows
 from mmf.scheduler import Recommendation, market_state, recommend
-from mmf.trader import MoneyMachineTrader
+from mmf.splits import out_of_fold_cut
+from mmf.trader import EarlyView, MoneyMachineTrader
 from warehouse import Warehouse
 
 OnProgress = Callable[[str, float], None]
@@ -85,7 +86,9 @@ def train(
     )
     recommendation = recommend(market_state(prepared.training))
     on_stage(recommendation)
-    trained = fit(prepared, refined, config, recommendation, folder=unfinished, on_progress=on_progress)
+    on_progress("alpha council and tensor-flex, out of fold", 0.0)
+    early = refine_early(prepared, config)
+    trained = fit(prepared, refined, config, recommendation, early=early, folder=unfinished, on_progress=on_progress)
     on_stage(trained)
     judged = judge(prepared, refined, trained, config)
     on_stage(judged)
@@ -127,15 +130,18 @@ def distil(
 
 def select(training: TrainingRows, config: TrainConfig, /) -> Selected:
     """Let the Alpha Council choose columns from training rows only."""
-    imputer = MedianImputer().fit_rows(training)
-    council = AlphaCouncil(
-        top_ratio=config.top_ratio,
-        max_features=config.max_features,
-        one_per_family=config.one_per_family,
-        seed=config.seed,
-    )
-    council.fit_rows(replace(training, x=imputer.transform(training.x)))
+    council = _council(training, config)
     return Selected(council, council.selected_, suspicious_columns(training))
+
+
+def refine_early(prepared: Prepared, config: TrainConfig, /) -> Refined:
+    """Select and distil on the earlier training rows alone, for the fits that predict the later ones.
+
+    Columns that were chosen by the labels of all training rows would flatter those predictions: on markets without
+    anything to learn by 0.05 of AUC (`just study experts`).
+    """
+    known, _ = out_of_fold_cut(prepared.training)
+    return refine(known, _council(known, config).selected_, prepared.state, config)
 
 
 def fit(
@@ -145,12 +151,14 @@ def fit(
     recommendation: Recommendation,
     /,
     *,
+    early: Refined | None = None,
     folder: Path | None = None,
     on_progress: OnProgress = lambda *_: None,
 ) -> Trained:
     """Fit the mixture with the effort recommended, on training rows only.
 
-    Experts that look back read the rows between the training rows too, their features alone.
+    Experts that look back read the rows between the training rows too, their features alone. The fits that predict
+    later training rows read what `early` shows; see `refine_early`.
     """
     trader = MoneyMachineTrader(experts=build_experts(), gate=GatingNetwork(), seed=config.seed)
     trader.fit(
@@ -158,6 +166,7 @@ def fit(
         effort=recommendation.effort,
         history=refined.apply(prepared.before_judged),
         views=refined.views,
+        early=None if early is None else _early_view(prepared, early),
         folder=folder,
         progress=on_progress,
     )
@@ -185,3 +194,19 @@ def _thresholds(prepared: Prepared, trader: MoneyMachineTrader, config: TrainCon
         name: choose(prepared, config, open_time_ms=times, probability=oof[column].to_numpy(), label=label)
         for name, column in columns.items()
     }
+
+
+def _early_view(prepared: Prepared, early: Refined) -> EarlyView:
+    return EarlyView(early.apply(prepared.training), early.apply(prepared.before_judged), early.views)
+
+
+def _council(training: TrainingRows, config: TrainConfig) -> AlphaCouncil:
+    imputer = MedianImputer().fit_rows(training)
+    council = AlphaCouncil(
+        top_ratio=config.top_ratio,
+        max_features=config.max_features,
+        one_per_family=config.one_per_family,
+        seed=config.seed,
+    )
+    council.fit_rows(replace(training, x=imputer.transform(training.x)))
+    return council

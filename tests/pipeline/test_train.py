@@ -18,7 +18,8 @@ from mmf.pipeline.prepare import prepare
 from mmf.pipeline.run import run
 from mmf.pipeline.stages import RunResult
 from mmf.pipeline.state import resolve_state
-from mmf.pipeline.train import select, train
+from mmf.pipeline.train import fit, refine_early, select, train
+from mmf.splits import out_of_fold_cut
 from tests.pipeline.sources import HOUR_MS, SERIES, ListSource, walk
 from warehouse import Warehouse
 from warehouse.errors import ReadOnlyError
@@ -180,3 +181,21 @@ def test_a_planted_leak_is_reported_and_not_celebrated(filled: Warehouse) -> Non
     findings = select(leaky, CONFIG).suspicious
     assert [finding.subject for finding in findings] == ["too_good"]
     assert "may know the future" in findings[0].reason
+
+
+def test_what_predicts_the_later_training_rows_has_not_seen_their_labels(
+    trained: RunResult,
+) -> None:
+    """Other labels there: columns, refinery and experts that predict them stay, to the last bit."""
+    prepared = trained.prepared
+    _, late = out_of_fold_cut(prepared.training)
+    is_late = np.isin(prepared.training.open_time_ms, late.open_time_ms)
+    flipped = np.where(is_late, 1 - prepared.training.label, prepared.training.label)
+    other = replace(prepared, training=replace(prepared.training, label=flipped))
+    early = refine_early(prepared, CONFIG)
+    assert refine_early(other, CONFIG).columns == early.columns
+    again = fit(other, trained.refined, CONFIG, trained.trained.recommendation, early=early)
+    ours, theirs = trained.trained.trader.oof_, again.trader.oof_
+    models = [f"{name}_probability" for name in ("boosting", "graph", "range", "stress", "cnn")]
+    assert theirs.select(models).equals(ours.select(models))
+    assert not theirs["label"].equals(ours["label"])
