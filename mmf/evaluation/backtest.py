@@ -138,7 +138,7 @@ def backtest(
     """
     if bars.height < 2:
         raise DataError(f"a backtest needs at least two bars, got {bars.height}. Take a longer range.")
-    market = _Market(bars, interval, rules, costs, _funding_by_bar(bars, interval, funding))
+    market = _Market(bars, interval, rules, costs, funding_by_bar(bars, funding, interval=interval))
     trades = _trades(market, signals)
     return Backtest(_trade_frame(market, trades), _equity_frame(market, trades))
 
@@ -233,6 +233,29 @@ def holding(bars: pl.DataFrame, /, *, costs: Costs, funding: pl.DataFrame | None
     return np.exp(growth)
 
 
+def funding_by_bar(bars: pl.DataFrame, funding: pl.DataFrame | None, /, *, interval: Interval) -> np.ndarray:
+    """Return (n,) what the funding times within each bar leave of a long position, as a logarithm.
+
+    Parameters
+    ----------
+    bars : pl.DataFrame
+        (n,) open_time, ascending.
+    funding : pl.DataFrame or None
+        funding_time and rate. A time at an open belongs to the bar before it: who enters at that open does not pay.
+    interval : Interval
+        Length of the bars.
+    """
+    paid = np.zeros(bars.height)
+    if funding is None or funding.is_empty():
+        return paid
+    opens = bars["open_time"].to_physical().to_numpy()
+    times = funding["funding_time"].to_physical().to_numpy()
+    rows = np.searchsorted(opens, times, side="left") - 1
+    is_inside = (rows >= 0) & (times <= opens[-1] + interval.ms)
+    np.add.at(paid, rows[is_inside], np.log1p(-funding["rate"].to_numpy()[is_inside]))
+    return paid
+
+
 # ------------------------------------------------------------------------------------
 
 
@@ -261,19 +284,6 @@ class _Market:
         self.paid = np.concatenate([[0.0], np.cumsum(paid)])  # log of what funding leaves, before each bar
         due = self.time + rules.horizon * interval.ms
         self.due_row = np.searchsorted(self.time, due)  # n where the range ends first
-
-
-def _funding_by_bar(bars: pl.DataFrame, interval: Interval, funding: pl.DataFrame | None) -> np.ndarray:
-    """(n,) log of what the funding times within each bar leave; a time at an open belongs to the bar before it."""
-    paid = np.zeros(bars.height)
-    if funding is None or funding.is_empty():
-        return paid
-    opens = bars["open_time"].to_physical().to_numpy()
-    times = funding["funding_time"].to_physical().to_numpy()
-    rows = np.searchsorted(opens, times, side="left") - 1
-    is_inside = (rows >= 0) & (times <= opens[-1] + interval.ms)
-    np.add.at(paid, rows[is_inside], np.log1p(-funding["rate"].to_numpy()[is_inside]))
-    return paid
 
 
 def _trades(market: _Market, signals: np.ndarray) -> list[_Trade]:

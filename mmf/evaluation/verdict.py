@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from mmf.bars import Interval
-from mmf.evaluation.backtest import Backtest, Costs, Performance, Rules, backtest, performance
+from mmf.evaluation.backtest import Backtest, Costs, Performance, Rules, backtest, funding_by_bar, performance
 from mmf.evaluation.bootstrap import interval as bootstrap_interval
 from mmf.evaluation.random_entries import random_schedules, schedule_returns
 from mmf.evaluation.sharpe import deflated_sharpe
@@ -26,8 +26,8 @@ class Verdict:
     Attributes
     ----------
     answer : {"edge", "no edge", "inconclusive"}
-        `edge`: better than random entry times at the 1 % level, the number of trials allowed for, and above zero at
-        that level. `no edge`: a loss, or no better than one random schedule in ten. Else `inconclusive`.
+        `edge`: a gain, better than random entry times at the 1 % level with the number of trials allowed for, and
+        `timing` above zero. `no edge`: a loss, or no better than one random schedule in ten. Else `inconclusive`.
     sentences : tuple of str
         Three: the answer, what it was compared with, how far it may be trusted.
     performance : Performance
@@ -38,6 +38,8 @@ class Verdict:
         The chance that the best of all trials has such a share or a lower one.
     interval : tuple of float or None
         Net return of the whole range that holds with 98 % (1 % on either side).
+    timing : tuple of float or None
+        The same of what the trades brought beyond holding the same share of the market all the time.
     deflated_sharpe : float or None
         Probability that the Sharpe ratio exceeds that of the best of as many trials without skill.
     n_trials : int
@@ -52,6 +54,7 @@ class Verdict:
     p_random: float | None
     p_adjusted: float | None
     interval: tuple[float, float] | None
+    timing: tuple[float, float] | None
     deflated_sharpe: float | None
     n_trials: int
     random_returns: np.ndarray
@@ -60,10 +63,8 @@ class Verdict:
         """Return the verdict as JSON takes it, without the random schedules."""
         facts = asdict(self)
         del facts["random_returns"]
-        return facts | {
-            "sentences": list(self.sentences),
-            "interval": None if self.interval is None else list(self.interval),
-        }
+        pairs = {name: None if facts[name] is None else list(facts[name]) for name in ("interval", "timing")}
+        return facts | {"sentences": list(self.sentences)} | pairs
 
 
 def judge_trades(
@@ -98,36 +99,33 @@ def judge_trades(
     Notes
     -----
     The random schedules keep the trades' number, lengths and clusters and pay the same costs; they are placed anew on
-    the same bars. What is left is timing. That the same trades also gain is told by a stationary block bootstrap of
-    the equity's returns, with blocks of twice the horizon. Trials are allowed for as if they were independent
-    (Sidak), which is severe where they resemble each other.
+    the same bars. What is left is timing. They hold the market's path fixed; that the same timing would have gained on
+    another path is told by a stationary block bootstrap, with blocks of twice the horizon, of the equity's returns
+    less those of the market at the same exposure. (The bootstrap of the returns themselves, `interval`, is mostly about
+    where the market went: a year that falls by half hides any timing, one that doubles looks like it.) Trials are
+    allowed for as if they were independent (Sidak), which is severe where they resemble each other.
     """
     result = backtest(bars, signals, interval=interval, rules=rules, costs=costs, funding=funding)
     found = performance(result, interval=interval, rules=rules)
     returns = np.diff(np.log(np.concatenate([[1.0], result.equity["equity"].to_numpy()])))
     n_drawn = max(n_schedules, 200 * n_trials)  # an edge after many trials needs a very small share
-    random_returns = _random_returns(bars, result, costs, funding, n_schedules=n_drawn, seed=seed)
+    paid = funding_by_bar(bars, funding, interval=interval)
+    random_returns = _random_returns(bars, result, costs, paid, n_schedules=n_drawn, seed=seed)
     if found.n_trades == 0:
         return _without_trades(found, n_trials), result
     p = float((1 + (random_returns >= np.log1p(found.net_return) - 1e-12).sum()) / (1 + len(random_returns)))
     p_adjusted = float(-np.expm1(n_trials * np.log1p(-p))) if p < 1 else 1.0
-    bounds = bootstrap_interval(
-        lambda rows: float(returns[rows].sum()),
-        len(returns),
-        level=1 - 2 * LEVEL,
-        mean_block=2.0 * rules.horizon,
-        n_samples=N_SAMPLES,
-        seed=seed,
-    )
-    low, high = (float(np.expm1(bound)) for bound in bounds)
-    answer = _answer(found, p, p_adjusted, low)
+    bounds = _bounds(returns, rules, seed=seed)
+    timing = _bounds(returns - _held_evenly(bars, result, paid), rules, seed=seed)
+    answer = _answer(found, p, p_adjusted, timing[0])
     verdict = Verdict(
         answer=answer,
-        sentences=_sentences(answer, found, (p, p_adjusted), (low, high), n_trials),
+        sentences=_sentences(answer, found, (p, p_adjusted), (bounds, timing), n_trials),
         performance=found,
         p_random=p,
         p_adjusted=p_adjusted,
-        interval=(low, high),
+        interval=bounds,
+        timing=timing,
         deflated_sharpe=deflated_sharpe(returns, n_trials=n_trials, trial_variance=trial_variance),
         n_trials=n_trials,
         random_returns=np.expm1(random_returns),
@@ -139,20 +137,37 @@ def judge_trades(
 
 
 def _random_returns(
-    bars: pl.DataFrame, result: Backtest, costs: Costs, funding: pl.DataFrame | None, *, n_schedules: int, seed: int
+    bars: pl.DataFrame, result: Backtest, costs: Costs, paid: np.ndarray, *, n_schedules: int, seed: int
 ) -> np.ndarray:
     """(n_schedules,) net log returns of the same trades at other times."""
     opens = bars["open_time"].to_physical().to_numpy()
     log_open = np.log(np.append(bars["open"].to_numpy(), bars["close"][-1]))
-    if funding is not None and not funding.is_empty():
-        times = funding["funding_time"].to_physical().to_numpy()
-        paid = np.concatenate([[0.0], np.cumsum(np.log1p(-funding["rate"].to_numpy()))])
-        log_open += np.append(paid[np.searchsorted(times, opens, side="right")], paid[-1]) - paid[0]
+    log_open += np.concatenate([[0.0], np.cumsum(paid)])
     entry = np.searchsorted(opens, result.trades["entry_time"].to_physical().to_numpy())
     ends_within = (result.trades["reason"] != "horizon").to_numpy()
     exit_ = np.searchsorted(opens, result.trades["exit_time"].to_physical().to_numpy()) + ends_within
     entries, lengths = random_schedules(entry, exit_, bars.height, n_schedules=n_schedules, seed=seed)
     return schedule_returns(log_open, entries, lengths, log_cost_per_trade=float(2 * np.log1p(-costs.per_side)))
+
+
+def _held_evenly(bars: pl.DataFrame, result: Backtest, paid: np.ndarray) -> np.ndarray:
+    """(n,) log returns of being in the market all the time with the share that the trades had on average."""
+    close = bars["close"].to_numpy()
+    market = np.diff(np.log(close), prepend=np.log(close[0])) + paid
+    return result.equity["position"].to_numpy().mean() * market
+
+
+def _bounds(returns: np.ndarray, rules: Rules, *, seed: int) -> tuple[float, float]:
+    """Growth of the whole range that holds with 98 %."""
+    low, high = bootstrap_interval(
+        lambda rows: float(returns[rows].sum()),
+        len(returns),
+        level=1 - 2 * LEVEL,
+        mean_block=2.0 * rules.horizon,
+        n_samples=N_SAMPLES,
+        seed=seed,
+    )
+    return float(np.expm1(low)), float(np.expm1(high))
 
 
 def _answer(found: Performance, p: float, p_adjusted: float, low: float) -> Literal["edge", "no edge", "inconclusive"]:
@@ -162,7 +177,11 @@ def _answer(found: Performance, p: float, p_adjusted: float, low: float) -> Lite
 
 
 def _sentences(
-    answer: str, found: Performance, shares: tuple[float, float], bounds: tuple[float, float], n_trials: int
+    answer: str,
+    found: Performance,
+    shares: tuple[float, float],
+    ranges: tuple[tuple[float, float], tuple[float, float]],
+    n_trials: int,
 ) -> tuple[str, str, str]:
     headline = {
         "edge": "Edge: these trades gained after costs, by more than luck explains.",
@@ -178,7 +197,11 @@ def _sentences(
         f"{found.n_trades} trades brought {found.net_return:+.1%} net of costs; {shares[0]:.1%} of random schedules "
         f"with as much time in the market brought as much or more ({trials})."
     )
-    trusted = f"With 98 % confidence the net return lies between {bounds[0]:+.1%} and {bounds[1]:+.1%}"
+    net, timing = (f"{low:+.1%} and {high:+.1%}" for low, high in ranges)
+    trusted = (
+        f"With 98 % confidence the net return lies between {net}, "
+        f"and what timing adds to holding as much all the time between {timing}"
+    )
     if found.n_trades < MIN_TRADES:
         trusted += f"; {found.n_trades} trades are fewer than the {MIN_TRADES} that an edge takes"
     return headline, compared, f"{trusted}."
@@ -191,4 +214,4 @@ def _without_trades(found: Performance, n_trials: int) -> Verdict:
         "Nothing was gained and nothing was paid.",
     )
     nothing = np.zeros(0)
-    return Verdict("no edge", sentences, found, None, None, None, None, n_trials, nothing)
+    return Verdict("no edge", sentences, found, None, None, None, None, None, n_trials, nothing)
