@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import stages
+from cli.console import print_json
 from cli.ingest import EdgeOption, ingest_simulated
 from cli.options import ArtifactsOption, ConfigOption, JsonOption, WarehouseOption, artifacts_path, open_warehouse
 from cli.settings import read_settings
@@ -45,8 +46,10 @@ def demo(
         ingest_simulated(opened, market)
         series = Series("simulated", "linear", market.symbols[0], market.interval)
         state = built_state(opened, series, settings, training)
-        result = train_shown(opened, state, settings, training, artifacts_path(artifacts, settings), json=json)
-    if not json and training.label.kind == "hurdle":
+        result, card = train_shown(opened, state, settings, training, artifacts_path(artifacts, settings), json=json)
+    if json:
+        print_json(card)
+    elif training.label.kind == "hurdle":
         _show_ceiling(market, result)
 
 

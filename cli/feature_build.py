@@ -123,6 +123,36 @@ def build_shown(
     return _built(warehouse, _jobs(warehouse, [str(series)], context, features))[0]
 
 
+def matching_series(warehouse: "Warehouse", texts: Sequence[str], /) -> "list[Series]":
+    """Return the series that texts and patterns such as `bybit:*:*:60` name, in order.
+
+    Raises
+    ------
+    CallError
+        A text names no series.
+    DataError
+        Nothing that is stored matches a pattern.
+    """
+    from mmf.bars import Series
+
+    found: list[Series] = []
+    with warehouse.pin() as snapshot:
+        stored = [Series(*key) for key in snapshot.keys("bars")]
+    for text in texts:
+        if not any(sign in text for sign in "*?["):
+            found.append(Series.parse(text))
+            continue
+        if text.count(":") != 3:
+            raise CallError(
+                f"{text!r} is no pattern of series. Write exchange:category:symbol:interval, as 'bybit:*:*:60'."
+            )
+        matching = [series for series in stored if fnmatchcase(str(series), text)]
+        if not matching:
+            raise DataError(f"no stored series is called like {text!r}. See what is stored: mmf data status")
+        found += matching
+    return found
+
+
 # ------------------------------------------------------------------------------------
 
 
@@ -151,29 +181,8 @@ def _jobs(warehouse: "Warehouse", texts: list[str], contexts: Sequence[str], fea
 
     intervals = [Interval.parse(context) for context in contexts]
     wanted: list[Series] = []
-    for series in _series(warehouse, texts):
+    for series in matching_series(warehouse, texts):
         for interval in intervals:
             require_longer(series.grid, interval)
         wanted += [series, *(in_interval(series, interval) for interval in intervals)]
     return [Job(series, features) for series in dict.fromkeys(wanted)]
-
-
-def _series(warehouse: "Warehouse", texts: list[str]) -> "list[Series]":
-    from mmf.bars import Series
-
-    found: list[Series] = []
-    with warehouse.pin() as snapshot:
-        stored = [Series(*key) for key in snapshot.keys("bars")]
-    for text in texts:
-        if not any(sign in text for sign in "*?["):
-            found.append(Series.parse(text))
-            continue
-        if text.count(":") != 3:
-            raise CallError(
-                f"{text!r} is no pattern of series. Write exchange:category:symbol:interval, as 'bybit:*:*:60'."
-            )
-        matching = [series for series in stored if fnmatchcase(str(series), text)]
-        if not matching:
-            raise DataError(f"no stored series is called like {text!r}. See what is stored: mmf data status")
-        found += matching
-    return found

@@ -6,7 +6,22 @@ from typing import Annotated
 
 import typer
 
-from cli import council, data, demo, doctor, exchange, features, ingest, listings, run, runs, sql, train
+from cli import (
+    council,
+    data,
+    demo,
+    doctor,
+    exchange,
+    features,
+    ingest,
+    listings,
+    predict,
+    report,
+    run,
+    runs,
+    sql,
+    train,
+)
 from cli.console import messages
 
 _INTERRUPTED = 130
@@ -33,7 +48,9 @@ app.add_typer(data.app, name="data")
 app.add_typer(features.app, name="features")
 app.command("council")(council.council)
 app.command("train")(train.train)
+app.command("predict")(predict.predict)
 app.add_typer(runs.app, name="runs")
+app.command("report")(report.report)
 app.command("sql")(sql.sql)
 
 
@@ -88,7 +105,8 @@ def _explained(error: Exception) -> tuple[str, int]:
         case ModuleNotFoundError() if (error.name or "").partition(".")[0] in _ML_PACKAGES:
             return f"{text}. Training needs more packages: pip install 'money-machine-framework[ml]'", 1
         case _:
-            return f"unexpected {type(error).__name__}: {text}. Run `mmf --debug ...` for the traceback.", 1
+            what = text.rstrip(".")
+            return f"unexpected {type(error).__name__}: {what}. Run `mmf --debug ...` for the traceback.", 1
 
 
 def _fail(text: str, code: int) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import say
+from cli.console import print_json, say
 from cli.exchange import EXCHANGES, BaseUrlOption, Failure, Span, Urls, refresh_shown
 from cli.feature_sets import SetOption
 from cli.options import (
@@ -23,6 +23,7 @@ from cli.settings import read_settings
 from cli.training import (
     ContextOption,
     DaysOption,
+    ExpertsOption,
     ForceRefineryOption,
     RefineryOnlyOption,
     RefineryOption,
@@ -54,6 +55,7 @@ def run(
     base_url: BaseUrlOption = None,
     seed: SeedOption = None,
     context: ContextOption = None,
+    experts: ExpertsOption = None,
     use_tensor_flex: RefineryOption = None,
     tensor_flex_train_only: RefineryOnlyOption = False,
     tensor_flex_force_retrain: ForceRefineryOption = False,
@@ -69,7 +71,13 @@ def run(
     settings = read_settings(config)
     series = one_series(settings, exchange=exchange, category=category, symbol=symbol, interval=interval)
     training = train_config(
-        settings, set_name=set_name, days=days, seed=seed, context=context, use_tensor_flex=use_tensor_flex
+        settings,
+        set_name=set_name,
+        days=days,
+        seed=seed,
+        context=context,
+        use_tensor_flex=use_tensor_flex,
+        experts=experts,
     )
     work = prime_shown if tensor_flex_train_only else train_shown
     with open_warehouse(warehouse, settings, create=not offline) as opened:
@@ -77,7 +85,9 @@ def run(
             _bring_up_to_date(opened, series, training, Urls(base_url, settings=settings))
         state = built_state(opened, series, settings, training)
         where = artifacts_path(artifacts, settings)
-        work(opened, state, settings, training, where, must_refine=tensor_flex_force_retrain, json=json)
+        _, told = work(opened, state, settings, training, where, must_refine=tensor_flex_force_retrain, json=json)
+    if json:
+        print_json(told)
 
 
 # ------------------------------------------------------------------------------------

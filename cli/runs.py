@@ -1,6 +1,7 @@
 """`mmf runs`: the trained runs."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +11,10 @@ from cli.settings import read_settings
 from cli.stages import show_card
 from mmf.errors import CallError
 
-app = typer.Typer(help="List and show trained runs.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from warehouse import Run
+
+app = typer.Typer(help="List, show and compare trained runs.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -24,21 +28,8 @@ def list_runs(*, warehouse: WarehouseOption = None, config: ConfigOption = None,
     if not runs:
         results.print("No run yet. Start with: mmf run --offline, or mmf demo")
         return
-    rows = []
-    for run in runs:
-        mixture, baseline = run.card["scores"]["mixture"], run.card["scores"]["volatility only"]
-        rows.append(
-            (
-                run.run_id,
-                run.card["series"],
-                run.table_state,
-                mixture["pr_auc"],
-                baseline["pr_auc"],
-                mixture["base_rate"],
-            )
-        )
-    columns = ("run", "series", "table state", "PR-AUC", "volatility only", "base rate")
-    print_table(rows, columns, right=columns[3:])
+    columns = ("run", "series", "table state", "verdict", "net return", "PR-AUC", "volatility only", "base rate")
+    print_table([_line(run) for run in runs], columns, right=columns[4:])
 
 
 @app.command("show")
@@ -51,9 +42,67 @@ def show(
 ) -> None:
     """Show the card of one run."""
     with open_warehouse(warehouse, read_settings(config)) as opened:
-        runs = {run.run_id: run for run in opened.runs()}
-    if run_id == "latest" and runs:
-        run_id = max(runs)
-    if run_id not in runs:
+        card = _found(opened.runs(), run_id).card
+    print_json(card) if json else show_card(card)
+
+
+@app.command("compare")
+def compare(
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more, or `latest`.")],
+    *,
+    warehouse: WarehouseOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Put runs beside each other: data, settings that differ, verdicts, scores."""
+    from mmf.pipeline.compare import compare_runs
+
+    with open_warehouse(warehouse, read_settings(config)) as opened:
+        runs = opened.runs()
+    found = compare_runs([_found(runs, run_id).card for run_id in run_ids])
+    if json:
+        print_json(
+            {
+                "is_same_rows": found.is_same_rows,
+                **{name: getattr(found, name).to_dicts() for name in ("facts", "config", "scores")},
+            }
+        )
+        return
+    print_table(found.facts.rows(), found.facts.columns)
+    if not found.config.is_empty():
+        results.print("\nsettings that differ", style="bold")
+        print_table(found.config.rows(), found.config.columns)
+    results.print("\nscores", style="bold")
+    if not found.is_same_rows:
+        results.print("  These runs were judged on different rows: their scores do not compare.", style="bold yellow")
+    shown = found.scores.filter(found.scores["score"].is_in(["pr_auc", "roc_auc", "log_loss"]))
+    rows = [(model, score, *("-" if x is None else f"{x:.3f}" for x in told)) for model, score, *told in shown.rows()]
+    print_table(rows, shown.columns, right=shown.columns[2:])
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _found(runs: "Sequence[Run]", run_id: str) -> "Run":
+    known = {run.run_id: run for run in runs}
+    if run_id == "latest" and known:
+        run_id = max(known)
+    if run_id not in known:
         raise CallError(f"there is no run {run_id!r}. See them: mmf runs list")
-    print_json(runs[run_id].card) if json else show_card(runs[run_id].card)
+    return known[run_id]
+
+
+def _line(run: "Run") -> tuple[object, ...]:
+    scores, verdict = run.card.get("scores", {}), run.card.get("verdict") or {}
+    mixture, volatility = scores.get("mixture", {}), scores.get("volatility only", {})
+    gained = (verdict.get("performance") or {}).get("net_return")
+    return (
+        run.run_id,
+        run.card.get("series"),
+        run.table_state,
+        verdict.get("answer", "-"),
+        "-" if gained is None else f"{gained:+.1%}",
+        mixture.get("pr_auc"),
+        volatility.get("pr_auc"),
+        mixture.get("base_rate"),
+    )

@@ -25,6 +25,7 @@ _KNOWN: dict[str, dict[str, Any]] = {
     "threshold": {"min_trades": int, "min_recall": float},
     "council": {"top_ratio": float, "max_features": int, "one_per_family": bool},
     "tensor_flex": {"use": bool},
+    "experts": {"use": list[str]},
 }
 
 

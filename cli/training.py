@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import stages
-from cli.console import print_json, progress_bar
+from cli.console import progress_bar
 from cli.feature_build import build_shown
 from cli.feature_sets import chosen_set, user_features
 from cli.settings import Settings
@@ -26,6 +26,7 @@ ContextOption = Annotated[
     list[str] | None,
     typer.Option("--context", help="A longer interval whose features are read beside, such as 240; repeatable."),
 ]
+ExpertsOption = Annotated[str | None, typer.Option("--experts", help="Some of trend,range,stress,cnn (default: all).")]
 RefineryOption = Annotated[
     bool | None,
     typer.Option(
@@ -49,10 +50,12 @@ def train_config(
     seed: int | None,
     context: list[str] | None = None,
     use_tensor_flex: bool | None = None,
+    experts: str | None = None,
 ) -> "TrainConfig":
     """Return what flags, environment and mmf.toml ask of a run."""
     from mmf.evaluation.backtest import Costs
     from mmf.evaluation.threshold import Constraints
+    from mmf.experts.names import EXPERTS
     from mmf.features.lags import LAGS
     from mmf.labels import LabelConfig
     from mmf.pipeline.config import Trading, TrainConfig
@@ -71,6 +74,7 @@ def train_config(
         trading=Trading(**settings.section("trading")),
         costs=Costs(**settings.section("costs")),
         threshold=Constraints(**settings.section("threshold")),
+        experts=tuple(settings.pick("experts.use", experts and experts.split(","), tuple(EXPERTS))),
         seed=settings.pick("seed", seed, 0),
     )
 
@@ -99,8 +103,8 @@ def train_shown(
     *,
     must_refine: bool = False,
     json: bool,
-) -> "RunResult":
-    """Train, judge and save, shown stage by stage."""
+) -> "tuple[RunResult, dict[str, Any]]":
+    """Train, judge and save, shown stage by stage; return the run and its card, which the caller prints as JSON."""
     from mmf.pipeline.run import run as run_pipeline
 
     with _watched(json=json) as listeners:
@@ -113,11 +117,9 @@ def train_shown(
             must_refine=must_refine,
             **listeners,
         )
-    if json:
-        print_json(saved.content)
-    else:
+    if not json:
         stages.show_artifacts(saved)
-    return result
+    return result, saved.content
 
 
 def prime_shown(
@@ -129,8 +131,8 @@ def prime_shown(
     *,
     must_refine: bool = False,
     json: bool,
-) -> None:
-    """Fit council and refinery alone, for runs to come."""
+) -> "tuple[None, dict[str, Any]]":
+    """Fit council and refinery alone, for runs to come; return what the refinery reports."""
     from mmf.pipeline.run import prime_refinery
 
     with _watched(json=json) as listeners:
@@ -143,10 +145,9 @@ def prime_shown(
             must_refine=must_refine,
             **listeners,
         )
-    if json:
-        print_json(primed.report)
-    else:
+    if not json:
         stages.show_primed(primed)
+    return None, primed.report
 
 
 # ------------------------------------------------------------------------------------

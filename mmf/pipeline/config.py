@@ -7,6 +7,7 @@ from mmf.bars import Interval
 from mmf.errors import CallError
 from mmf.evaluation.backtest import Costs, Rules
 from mmf.evaluation.threshold import Constraints
+from mmf.experts.names import EXPERTS
 from mmf.features.lags import LAGS
 from mmf.labels import LabelConfig
 
@@ -54,6 +55,8 @@ class TrainConfig:
         Whether only the best of a base feature and its lags passes.
     use_tensor_flex : bool
         Whether the experts read what the refinery distils, rather than the council's columns themselves.
+    experts : tuple of str
+        Which experts the gate mixes.
     trading : Trading
         How the predictions are traded.
     costs : Costs
@@ -74,6 +77,7 @@ class TrainConfig:
     max_features: int | None = None
     one_per_family: bool = False
     use_tensor_flex: bool = True
+    experts: tuple[str, ...] = EXPERTS
     trading: Trading = field(default_factory=Trading)
     costs: Costs = field(default_factory=Costs)
     threshold: Constraints = field(default_factory=Constraints)
@@ -86,6 +90,10 @@ class TrainConfig:
             raise CallError(f"top_ratio {self.top_ratio} is not in (0, 1]. The usual ratio is 0.5.")
         if self.days is not None and self.days < 1:
             raise CallError(f"--days {self.days} is not a number of days. The usual range is 730.")
+        if unknown := [name for name in self.experts if name not in EXPERTS]:
+            raise CallError(f"expert {unknown[0]!r} is unknown. Use some of {', '.join(EXPERTS)}.")
+        if not self.experts or len(set(self.experts)) != len(self.experts):
+            raise CallError(f"experts {list(self.experts)}: name one at least, and each once.")
         if not self.lags or min(self.lags) < 1 or len(set(self.lags)) != len(self.lags):
             raise CallError(f"lags {list(self.lags)} must be distinct positive numbers of bars, such as 1 2 3 5 8 13.")
         if len({Interval.parse(name) for name in self.context}) != len(self.context):

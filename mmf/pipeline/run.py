@@ -12,6 +12,7 @@ from mmf.pipeline.artifacts import RunArtifacts, save_run
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.lineage import MMF_ONLY
 from mmf.pipeline.refine import FOLDER, save_refined
+from mmf.pipeline.schedule import read_memory, remember
 from mmf.pipeline.stages import RunResult
 from mmf.pipeline.state import TableState
 from mmf.pipeline.train import OnProgress, distil, train
@@ -107,9 +108,11 @@ def run(
             artifacts=artifacts,
             must_refine=must_refine,
             unfinished=artifacts / UNFINISHED,
+            memory=read_memory(artifacts, state.series, config),
             on_stage=on_stage,
             on_progress=on_progress,
         )
         saved = save_run(warehouse, result, artifacts)
+        remember(artifacts, result)
         shutil.rmtree(artifacts / UNFINISHED, ignore_errors=True)
         return result, saved

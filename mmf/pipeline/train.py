@@ -23,12 +23,13 @@ from mmf.pipeline.state import TableState
 from mmf.pipeline.threshold import choose
 from mmf.pipeline.trading import trade
 from mmf.rows import TrainingRows
-from mmf.scheduler import Recommendation, market_state, recommend
+from mmf.scheduler import Recommendation, SchedulerMemory, market_state, recommend
 from mmf.splits import out_of_fold_cut
 from mmf.trader import EarlyView, MoneyMachineTrader
 from warehouse import Warehouse
 
 OnProgress = Callable[[str, float], None]
+NOTHING_YET = SchedulerMemory()
 
 
 def train(
@@ -41,6 +42,7 @@ def train(
     artifacts: Path | None = None,
     must_refine: bool = False,
     unfinished: Path | None = None,
+    memory: SchedulerMemory = NOTHING_YET,
     on_stage: Callable[[object], None] = lambda _: None,
     on_progress: OnProgress = lambda *_: None,
 ) -> RunResult:
@@ -63,6 +65,8 @@ def train(
     unfinished : Path, optional
         Where finished fits and the epochs of unfinished ones are kept, so that the same call goes on after an
         interruption. The caller deletes it.
+    memory : SchedulerMemory
+        What the scheduler remembers: unstable losses of earlier trainings ask for more effort.
     on_stage : callable
         Receives `Prepared`, `Selected`, `Refined`, `Recommendation`, `Trained`, `Judged` and `Traded` as each is
         reached.
@@ -84,7 +88,7 @@ def train(
         on_stage=on_stage,
         on_progress=on_progress,
     )
-    recommendation = recommend(market_state(prepared.training))
+    recommendation = recommend(market_state(prepared.training, validation_losses=memory.validation_losses))
     on_stage(recommendation)
     on_progress("alpha council and tensor-flex, out of fold", 0.0)
     early = refine_early(prepared, config)
@@ -160,7 +164,7 @@ def fit(
     Experts that look back read the rows between the training rows too, their features alone. The fits that predict
     later training rows read what `early` shows; see `refine_early`.
     """
-    trader = MoneyMachineTrader(experts=build_experts(), gate=GatingNetwork(), seed=config.seed)
+    trader = MoneyMachineTrader(experts=build_experts(config.experts), gate=GatingNetwork(), seed=config.seed)
     trader.fit(
         refined.apply(prepared.training),
         effort=recommendation.effort,

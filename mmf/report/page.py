@@ -1,90 +1,152 @@
-"""One HTML page of charts: everything inline, nothing fetched, light or dark as the reader's screen is."""
+"""One HTML page: everything inline, nothing fetched, light or dark as the reader's screen is."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from html import escape
+from importlib.resources import files
+from typing import Any
 
-import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from mmf.report.parts import Chart, Group, Light, Note, Part, Table, Tile
+from mmf.report.prose import prose
+from mmf.report.tables import table_html
 
-@dataclass(frozen=True)
-class Chart:
-    """A figure and what a reader must know to read it.
+_ASSETS = files("mmf.report") / "assets"
+# what figures take from the data; templates and titles are written here and may hold plotly's own <br> and <extra>
+_DATA_TEXT = ("x", "y", "text", "hovertext", "labels", "parents", "ids", "name", "customdata")
 
-    Attributes
+
+def page(
+    title: str,
+    summary: str,
+    parts: Sequence[Part | Group],
+    /,
+    *,
+    lights: Sequence[Light] = (),
+    tiles: Sequence[Tile] = (),
+    alarms: Sequence[str] = (),
+) -> str:
+    """Return an HTML page: alarms, the answer, key figures, then charts, tables and notes below each other.
+
+    The page holds the drawing library itself, some 5 MB, so that it opens without a network, from a file or a mail. The
+    library comes last, and a chart is drawn when it comes near the screen or the browser has nothing else to do: the
+    answer can be read at once.
+
+    Parameters
     ----------
-    title : str
-        What it shows.
-    caption : str
-        How to read it, in a sentence or two.
-    figure : go.Figure
-        Drawn over the whole width.
+    title, summary : str
+        Heading and the line below it.
+    parts : sequence of Part or Group
+        The table of contents lists the groups.
+    lights, tiles, alarms
+        What stands on top; alarms before all else.
+
+    Notes
+    -----
+    Every text is escaped, names within figures too: a feature called `<b>` is shown as it is written.
     """
-
-    title: str
-    caption: str
-    figure: go.Figure
-
-
-def page(title: str, summary: str, charts: Sequence[Chart], /) -> str:
-    """Return an HTML page with a heading, a summary and charts below each other.
-
-    The page holds the drawing library itself, some 4 MB, so that it opens without a network, from a file or a mail.
-    """
-    parts = "\n".join(_section(number, chart) for number, chart in enumerate(charts))
-    # the library is text of its own; everything else passes through escape or JSON
+    groups = [part for part in parts if isinstance(part, Group)]
+    body = "\n".join([*_header(title, summary, lights, tiles, alarms), _contents(groups), *_sections(parts)])
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{_STYLE}</style>\n'
-        f"<script>{get_plotlyjs()}</script>\n</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>\n"
-        f"<p>{escape(summary)}</p>\n{parts}\n</main>\n<script>{_SCRIPT}</script>\n</body>\n</html>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{_asset('page.css')}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n"
+        f"<script>{get_plotlyjs()}</script>\n<script>{_asset('page.js')}</script>\n</body>\n</html>\n"
     )
 
 
 # ------------------------------------------------------------------------------------
 
-_STYLE = """
-:root { color-scheme: light dark; --text: #1c1e21; --soft: #5c6370; --back: #ffffff; }
-@media (prefers-color-scheme: dark) { :root { --text: #e4e6eb; --soft: #a0a7b4; --back: #17191c; } }
-body { margin: 0; background: var(--back); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin: 2rem 0 0; }
-p.caption { color: var(--soft); margin: 0.2rem 0 0.6rem; }
-.chart { width: 100%; }
-"""
 
-_SCRIPT = """
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
-function colours() {
-  return dark.matches ? { text: "#e4e6eb", grid: "#33373d" } : { text: "#1c1e21", grid: "#e3e5e8" };
-}
-function draw(holder) {
-  const figure = JSON.parse(holder.querySelector("script").textContent);
-  const { text, grid } = colours();
-  const clear = "rgba(0,0,0,0)";
-  const layout = { ...figure.layout, paper_bgcolor: clear, plot_bgcolor: clear, font: { color: text } };
-  layout.modebar = { bgcolor: clear, color: text };
-  layout.margin = { t: 30, ...figure.layout.margin };
-  for (const name of Object.keys(layout).filter((key) => /^[xy]axis/.test(key)).concat(["xaxis", "yaxis"])) {
-    layout[name] = { gridcolor: grid, zerolinecolor: grid, automargin: true, ...layout[name] };
-  }
-  Plotly.react(holder.querySelector(".chart"), figure.data, layout, { responsive: true, displaylogo: false });
-}
-const holders = [...document.querySelectorAll("section")];
-holders.forEach(draw);
-dark.addEventListener("change", () => holders.forEach(draw));
-"""
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")
 
 
-def _section(number: int, chart: Chart) -> str:
+def _header(
+    title: str, summary: str, lights: Sequence[Light], tiles: Sequence[Tile], alarms: Sequence[str]
+) -> Iterator[str]:
+    yield f'<header>\n<h1>{escape(title)}</h1>\n<p class="summary">{prose(summary)}</p>\n</header>'
+    if alarms:
+        lines = "".join(f"<li>{prose(alarm)}</li>" for alarm in alarms)
+        yield f'<div class="alarm" role="alert"><strong>⚠ Suspicious</strong><ul>{lines}</ul></div>'
+    if lights:
+        yield '<div class="lights">' + "\n".join(map(_light, lights)) + "</div>"
+    if tiles:
+        yield '<dl class="tiles">' + "\n".join(map(_tile, tiles)) + "</dl>"
+
+
+def _light(light: Light) -> str:
+    lamps = "".join(
+        f'<span class="lamp {colour}{" lit" if colour == light.colour else ""}">{sign}</span>'
+        for colour, sign in (("red", "✕"), ("amber", "?"), ("green", "✓"))
+    )
+    first, *others = light.sentences
+    above = f'<p class="of">{escape(light.title)}</p>' if light.title else ""
+    return (
+        f'<section class="answer {light.colour}"><div class="traffic" role="img" '
+        f'aria-label="{escape(light.word)}">{lamps}</div><div>{above}<p class="word">{escape(light.word)}</p>'
+        f"<p><strong>{prose(first)}</strong></p>{''.join(f'<p>{prose(text)}</p>' for text in others)}</div></section>"
+    )
+
+
+def _tile(tile: Tile) -> str:
+    note = f'<dd class="note">{escape(tile.note)}</dd>' if tile.note else ""
+    return f"<div><dt>{escape(tile.name)}</dt><dd>{escape(tile.value)}</dd>{note}</div>"
+
+
+def _contents(groups: Sequence[Group]) -> str:
+    if not groups:
+        return ""
+    links = "".join(f'<a href="#group-{i}">{escape(group.title)}</a>' for i, group in enumerate(groups))
+    return f'<nav aria-label="Contents">{links}</nav>'
+
+
+def _sections(parts: Sequence[Part | Group]) -> Iterator[str]:
+    n_groups = n_parts = 0
+    for part in parts:
+        if not isinstance(part, Group):
+            yield _section(n_parts, part)
+            n_parts += 1
+            continue
+        yield f'<h2 class="group" id="group-{n_groups}">{escape(part.title)}</h2>\n<p>{prose(part.lead)}</p>'
+        n_groups += 1
+        yield from (_section(n_parts + i, inner) for i, inner in enumerate(part.parts))
+        n_parts += len(part.parts)
+
+
+def _section(number: int, part: Part) -> str:
+    match part:
+        case Chart():
+            return _chart(number, part)
+        case Table():
+            return table_html(part)
+        case Note():
+            command = f" <code>{escape(part.command)}</code>" if part.command else ""
+            return f'<p class="absent"><strong>{escape(part.title)}.</strong> {prose(part.text)}{command}</p>'
+
+
+def _chart(number: int, chart: Chart) -> str:
     figure = json.loads(chart.figure.to_json())
     figure["layout"].pop("template", None)  # the page has its own colours
-    data = json.dumps(figure).replace("</", "<\\/")
+    for trace in figure["data"]:
+        trace.update({name: _plain(trace[name]) for name in _DATA_TEXT if name in trace})
+    data = json.dumps(figure, separators=(",", ":")).replace("</", "<\\/")
     height = figure["layout"].get("height", 420)
     return (
-        f'<section>\n<h2>{escape(chart.title)}</h2>\n<p class="caption">{escape(chart.caption)}</p>\n'
+        f'<section class="holder" id="part-{number}">\n<h3>{escape(chart.title)}</h3>\n'
+        f'<p class="caption">{prose(chart.caption)}</p>\n'
         f'<div class="chart" id="chart-{number}" style="height:{int(height)}px"></div>\n'
         f'<script type="application/json">{data}</script>\n</section>'
     )
+
+
+def _plain(value: Any) -> Any:
+    """The same with the signs of markup as entities, which plotly shows as they were written."""
+    match value:
+        case str():
+            return value.replace("&", "&amp;").replace("<", "&lt;") if "<" in value or "&" in value else value
+        case list():
+            return [_plain(item) for item in value]
+        case _:
+            return value

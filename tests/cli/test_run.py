@@ -32,7 +32,7 @@ def test_the_demo_does_the_whole_job(mmf: Run) -> None:
     assert places == sorted(places)
     predictions = pl.read_parquet("artifacts/money_machine_snapshot.parquet")
     experts = ("trend", "range", "stress", "cnn")
-    assert predictions.columns[:4] == ["open_time", "symbol", "close", "label", "probability"]
+    assert predictions.columns[:5] == ["open_time", "symbol", "close", "label", "probability"]
     assert {f"{e}_{what}" for e in experts for what in ("probability", "weight")} <= set(predictions.columns)
     assert predictions["label"].null_count() == 36  # the newest bars, whose horizon is not over
     assert (

@@ -1,17 +1,22 @@
 import json
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import plotly.graph_objects as go
 import polars as pl
 import pytest
 
-from mmf.report.page import Chart, page
-from mmf.report.selection import council_charts, refinery_charts
+from mmf.report.page import page
+from mmf.report.parts import Chart, Group, Light, Note, Table, Tile
+from mmf.report.tables import cell_text
 
-BARS = Chart("A <title>", "Read & weep.", go.Figure(go.Bar(x=["a</script>", "b"], y=[1, 2]), {"height": 300}))
+BARS = Chart("A <title>", "Read & weep: `mmf`.", go.Figure(go.Bar(x=["a</script>", "b"], y=[1, 2]), {"height": 300}))
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+def own(text: str) -> str:
+    """The page without the drawing library."""
+    start = text.rindex("<script>", 0, text.index("plotly.js v"))
+    return text[:start] + text[text.index("</script>", start) :]
 
 
 def data_of(text: str) -> list[dict]:
@@ -21,81 +26,74 @@ def data_of(text: str) -> list[dict]:
 def test_a_page_is_whole_and_fetches_nothing() -> None:
     text = page("Title & more", "In short.", [BARS])
     assert "Plotly" in text
-    outside = text.replace(text[text.index("<script>") : text.index("</head>")], "")
-    assert re.findall(r'(?:src|href)="', outside) == []
+    assert re.findall(r'(?:src|href)="[^#]|url\(|@import', own(text)) == []
     assert "<title>Title &amp; more</title>" in text
     assert "A &lt;title&gt;" in text
+    assert "Read &amp; weep: <code>mmf</code>." in text
     assert 'style="height:300px"' in text
 
 
 def test_text_of_the_data_cannot_end_the_script() -> None:
-    text = page("t", "s", [BARS])
-    assert data_of(text)[0]["data"][0]["x"] == ["a</script>", "b"]
+    assert data_of(page("t", "s", [BARS]))[0]["data"][0]["x"] == ["a&lt;/script>", "b"]
 
 
-VOTES = pl.DataFrame(
-    {
-        "column": ["a", "a_lag_1", "b", "b_lag_1"],
-        "base": ["a", "a", "b", "b"],
-        "lag": [0, 1, 0, 1],
-        "count_votes": [3, 2, 1, 0],
-        "is_selected": [True, True, False, False],
-        "mean_rank": [1.0, 2.0, 3.0, 4.0],
-    }
-)
-
-
-def test_the_council_is_drawn_with_the_best_feature_on_top() -> None:
-    ranks, lags = council_charts(VOTES)
-    heat = ranks.figure.data[0]
-    assert list(heat.y) == ["b", "a"]
-    assert [list(row) for row in heat.z] == [[3.0, 4.0], [1.0, 2.0]]
-    assert [list(row) for row in heat.customdata] == [[1, 0], [3, 2]]
-    assert list(lags.figure.data[0].y) == [0.5, 0.5]
-
-
-CLUSTERS = pl.DataFrame({"cluster": [0, 1]})
-MEMBERS = pl.DataFrame({"column": ["a", "a_lag_1", "b"], "cluster": [0, 0, 1]})
-LATENTS = pl.DataFrame(
-    {
-        "latent": ["latent_00_1", "latent_01_1"],
-        "alignment": [0.1, -0.3],
-        "stability": [0.2, 0.9],
-        "is_stable": [False, True],
-    }
-)
-LOADINGS = pl.DataFrame(
-    {
-        "latent": ["latent_00_1", "latent_00_1", "latent_01_1"],
-        "base": ["a", "a", "b"],
-        "correlation": [0.9, -0.95, 1.0],
-        "is_member": [True, True, True],
-    }
-)
-
-
-def test_the_refinery_is_drawn() -> None:
-    clusters, latents, loadings = refinery_charts(CLUSTERS, MEMBERS, LATENTS, LOADINGS)
-    assert dict(zip(clusters.figure.data[0].labels, clusters.figure.data[0].parents, strict=True)) == {
-        "cluster 0": "",
-        "cluster 1": "",
-        "a": "cluster 0",
-        "a_lag_1": "cluster 0",
-        "b": "cluster 1",
-    }
-    assert list(latents.figure.data[0].x) == ["latent_01_1", "latent_00_1"]
-    assert list(loadings.figure.data[0].x) == ["latent_01_1"]
-    assert list(loadings.figure.data[0].y) == ["b"]
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium to open the page in")
-def test_a_browser_draws_every_chart_without_a_complaint(tmp_path: Path) -> None:
-    charts = [*council_charts(VOTES), *refinery_charts(CLUSTERS, MEMBERS, LATENTS, LOADINGS)]
-    (tmp_path / "page.html").write_text(page("t", "s", charts), encoding="utf-8")
-    browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000"]
-    options = [f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom"]
-    done = subprocess.run(
-        [*browser, *options, (tmp_path / "page.html").as_uri()], capture_output=True, text=True, timeout=120, check=True
+def test_no_text_becomes_markup() -> None:
+    chart = Chart(MARKUP, MARKUP, go.Figure(go.Scatter(x=[1], y=[MARKUP], name=MARKUP, customdata=[[MARKUP]])))
+    table = Table(MARKUP, MARKUP, pl.DataFrame({MARKUP: [MARKUP], "is": [MARKUP]}), status="is")
+    text = page(
+        MARKUP,
+        MARKUP,
+        [Group(MARKUP, MARKUP, [chart, table, Note(MARKUP, MARKUP, MARKUP)])],
+        lights=[Light("red", MARKUP, (MARKUP, MARKUP), MARKUP)],
+        tiles=[Tile(MARKUP, MARKUP, MARKUP)],
+        alarms=[MARKUP],
     )
-    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
-    assert done.stdout.count('class="main-svg"') >= len(charts)
+    assert "<img" not in own(text)
+    assert own(text).count("&lt;img") >= 22
+
+
+def test_alarms_stand_before_the_answer_and_the_answer_before_all_else() -> None:
+    text = own(page("t", "s", [BARS], lights=[Light("red", "no edge", ("So it is.",))], alarms=["too good"]))
+    places = [text.index(part) for part in ("too good", "So it is.", 'id="chart-0"')]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(("colour", "sign"), [("green", "✓"), ("amber", "?"), ("red", "✕")])
+def test_a_light_has_a_word_and_a_sign_beside_its_colour(colour: str, sign: str) -> None:
+    text = page("t", "s", [], lights=[Light(colour, "the word", ("So it is.",))])
+    assert f'<span class="lamp {colour} lit">{sign}</span>' in text
+    assert own(text).count("lamp") - own(text).count(".lamp") == 3
+    assert 'aria-label="the word"' in text
+
+
+def test_the_contents_lead_to_each_group() -> None:
+    text = own(page("t", "s", [Group("One", "", [BARS]), Group("Two", "", [BARS, BARS])]))
+    assert re.findall(r'href="#([^"]+)"', text) == ["group-0", "group-1"]
+    assert re.findall(r'id="(group-\d)"', text) == ["group-0", "group-1"]
+    assert re.findall(r'id="(chart-\d)"', text) == ["chart-0", "chart-1", "chart-2"]
+
+
+def test_a_table_shows_its_status_with_a_sign_and_may_be_folded() -> None:
+    frame = pl.DataFrame({"check_name": ["a", "b", "c"], "n_rows": [1200, 2, 3], "status": ["pass", "fail", "skipped"]})
+    text = own(page("t", "s", [Table("Checks", "All.", frame, status="status", is_folded=True)]))
+    assert "<summary>Checks</summary>" in text
+    assert re.findall(r'class="status (\w+)">(.) (\w+)<', text) == [
+        ("good", "✓", "pass"),
+        ("bad", "✕", "fail"),
+        ("open", "•", "skipped"),
+    ]
+    assert '<th class="text">check name</th>' in text
+    assert '<td class="number">1,200</td>' in text
+
+
+def test_what_is_not_there_is_named_with_the_command_that_gets_it() -> None:
+    text = page("t", "s", [Note("Noise floor", "Not asked for:", "mmf evaluate R --noise-floor 20")])
+    assert "<code>mmf evaluate R --noise-floor 20</code>" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (True, "yes"), (12_345, "12,345"), (0.123456, "0.1235"), (12_345.6, "12,346"), ("S17", "S17")],
+)
+def test_cells(value: object, text: str) -> None:
+    assert cell_text(value) == text

@@ -1,0 +1,191 @@
+"""The scheduler's memory from one training to the next, and whether a series is due to be trained on again."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mmf.bars import Series
+from mmf.errors import DataError
+from mmf.pipeline.config import TrainConfig
+from mmf.pipeline.predict import LoadedRun, predict
+from mmf.pipeline.stages import RunResult
+from mmf.pipeline.state import TableState
+from mmf.pipeline.tables import stored_bars
+from mmf.scheduler import SchedulerMemory, non_overlapping, rolling_sharpe, should_retrain
+from warehouse import Run, Warehouse
+
+FOLDER = "scheduler"  # within the artifacts
+N_LOSSES = 6  # trainings whose losses tell how stable they are
+N_LOGGED = 200
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Whether to train, and in words why.
+
+    Attributes
+    ----------
+    is_due : bool
+        Whether a training is needed.
+    reasons : tuple of str
+        Why, or why not.
+    run_id : str or None
+        The run that is in use, if there is one.
+    """
+
+    is_due: bool
+    reasons: tuple[str, ...]
+    run_id: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the advice as JSON takes it."""
+        return asdict(self) | {"reasons": list(self.reasons)}
+
+
+def advise(warehouse: Warehouse, state: TableState, config: TrainConfig, /, *, artifacts: Path) -> Advice:
+    """Say whether a series is due to be trained on, and log the answer.
+
+    It is where no run has this configuration or these definitions, where the model is gone or damaged, and where the
+    rolling Sharpe ratio of what the model has said out of sample, new bars included, has fallen by 20 %.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Knows the runs and the bars.
+    state : TableState
+        What would be trained on.
+    config : TrainConfig
+        How.
+    artifacts : Path
+        Where models and the scheduler's memory lie.
+
+    Raises
+    ------
+    DataError
+        The memory is not readable.
+    """
+    memory = read_memory(artifacts, state.series, config)
+    advice = _advised(warehouse, state, config, memory, artifacts)
+    _write(artifacts, state.series, config, memory, log=advice.as_dict())
+    return advice
+
+
+def read_memory(artifacts: Path, series: Series, config: TrainConfig, /) -> SchedulerMemory:
+    """Return what the scheduler remembers of trainings on a series with this configuration, whatever their seeds.
+
+    Raises
+    ------
+    DataError
+        The file is not readable.
+    """
+    path = _path(artifacts, series, config)
+    if not path.exists():
+        return SchedulerMemory()
+    return SchedulerMemory.from_dict(_read(path)["memory"])
+
+
+def remember(artifacts: Path, result: RunResult, /) -> SchedulerMemory:
+    """Take a finished training into the memory, and return it."""
+    series, config = result.prepared.state.series, result.config
+    memory = read_memory(artifacts, series, config)
+    loss = result.judged.scores["mixture"].log_loss
+    losses = memory.validation_losses if loss is None else (*memory.validation_losses, loss)
+    told = result.judged.predictions.with_columns(is_long=pl.col("probability") > result.trained.thresholds["mixture"])
+    sharpe = _sharpe(told, result.prepared.dataset.bars, series, config)
+    memory = replace(memory, validation_losses=losses[-N_LOSSES:], reference_sharpe=sharpe)
+    _write(artifacts, series, config, memory, log={"is_due": True, "reasons": ["trained"], "run_id": None})
+    return memory
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _advised(
+    warehouse: Warehouse, state: TableState, config: TrainConfig, memory: SchedulerMemory, artifacts: Path
+) -> Advice:
+    run = _newest(warehouse, state.series, config)
+    if run is None:
+        return Advice(is_due=True, reasons=("no run with this configuration yet",))
+    if run.card["definition_hash"] != state.definition_hash:
+        return Advice(is_due=True, reasons=("the features are defined otherwise now",), run_id=run.run_id)
+    try:
+        loaded = LoadedRun.load(artifacts / "runs" / run.run_id)
+    except DataError as error:
+        return Advice(is_due=True, reasons=(f"its model cannot be read: {error}",), run_id=run.run_id)
+    with warehouse.pin(state.snapshot) as snapshot:
+        first = datetime.strptime(run.card["rows"]["judged"]["first"], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
+        told = predict(snapshot, loaded, start=first)
+        bars = stored_bars(snapshot, state.series)
+    n_new = told.filter(pl.col("open_time") > _last(run)).height
+    current = _sharpe(told, bars, state.series, config)
+    is_due, reason = should_retrain(reference=memory.reference_sharpe, current=current)
+    return Advice(is_due=is_due, reasons=(reason, f"{n_new:,} bars have come since {run.run_id}"), run_id=run.run_id)
+
+
+def _newest(warehouse: Warehouse, series: Series, config: TrainConfig) -> Run | None:
+    """The newest training on the series that was asked to do the same, whatever its seed."""
+    wanted = _asked(config.as_dict())
+    same = [
+        run
+        for run in warehouse.runs()
+        if run.kind == "train" and run.card.get("series") == str(series) and _asked(run.card["config"]) == wanted
+    ]
+    return max(same, key=lambda run: run.run_id, default=None)
+
+
+def _last(run: Run) -> datetime:
+    return datetime.strptime(run.card["rows"]["judged"]["last"], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
+
+
+def _sharpe(told: pl.DataFrame, bars: pl.DataFrame, series: Series, config: TrainConfig) -> float | None:
+    """Newest rolling Sharpe ratio of the returns over each horizon, 0 where the model was not long."""
+    horizon_ms = config.label.horizon * series.grid.ms
+    close = bars.select(pl.col("open_time").to_physical().alias("ms"), "close")
+    times = told["open_time"].to_physical().to_numpy()
+    chosen = told[non_overlapping(times, horizon_ms=horizon_ms)].with_columns(ms=pl.col("open_time").to_physical())
+    ends = close.select(pl.col("ms") - horizon_ms, pl.col("close").alias("end"))
+    known = chosen.select("ms", "is_long", "close").join(ends, on="ms", how="inner", maintain_order="left")
+    returns = known.select((pl.col("end") / pl.col("close") - 1) * pl.col("is_long")).to_series().to_numpy()
+    ratios = rolling_sharpe(returns)
+    return float(ratios[-1]) if len(ratios) and np.isfinite(ratios[-1]) else None
+
+
+def _asked(config: Mapping[str, Any]) -> Any:
+    """A configuration without its seed, as JSON types."""
+    return json.loads(json.dumps({name: value for name, value in config.items() if name != "seed"}))
+
+
+def _path(artifacts: Path, series: Series, config: TrainConfig) -> Path:
+    digest = sha256(json.dumps(_asked(config.as_dict()), sort_keys=True).encode()).hexdigest()[:12]
+    return artifacts / FOLDER / f"{str(series).replace(':', '-')}-{digest}.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {"memory": found["memory"], "log": list(found["log"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"the scheduler's memory {path} is not readable ({error!r}). Delete it and train.") from error
+
+
+def _write(
+    artifacts: Path, series: Series, config: TrainConfig, memory: SchedulerMemory, *, log: dict[str, Any]
+) -> None:
+    """Replace the file in one step; the log keeps its newest lines."""
+    path = _path(artifacts, series, config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    earlier = _read(path)["log"] if path.exists() else []
+    line = {"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"} | log
+    content = {"series": str(series), "memory": memory.as_dict(), "log": [*earlier, line][-N_LOGGED:]}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,57 @@
+import polars as pl
+
+from mmf.report.selection import council_charts, refinery_charts
+
+VOTES = pl.DataFrame(
+    {
+        "column": ["a", "a_lag_1", "b", "b_lag_1"],
+        "base": ["a", "a", "b", "b"],
+        "lag": [0, 1, 0, 1],
+        "count_votes": [3, 2, 1, 0],
+        "is_selected": [True, True, False, False],
+        "mean_rank": [1.0, 2.0, 3.0, 4.0],
+    }
+)
+
+
+def test_the_council_is_drawn_with_the_best_feature_on_top() -> None:
+    ranks, lags = council_charts(VOTES)
+    heat = ranks.figure.data[0]
+    assert list(heat.y) == ["b", "a"]
+    assert [list(row) for row in heat.z] == [[3.0, 4.0], [1.0, 2.0]]
+    assert [list(row) for row in heat.customdata] == [[1, 0], [3, 2]]
+    assert list(lags.figure.data[0].y) == [0.5, 0.5]
+
+
+CLUSTERS = pl.DataFrame({"cluster": [0, 1]})
+MEMBERS = pl.DataFrame({"column": ["a", "a_lag_1", "b"], "cluster": [0, 0, 1]})
+LATENTS = pl.DataFrame(
+    {
+        "latent": ["latent_00_1", "latent_01_1"],
+        "alignment": [0.1, -0.3],
+        "stability": [0.2, 0.9],
+        "is_stable": [False, True],
+    }
+)
+LOADINGS = pl.DataFrame(
+    {
+        "latent": ["latent_00_1", "latent_00_1", "latent_01_1"],
+        "base": ["a", "a", "b"],
+        "correlation": [0.9, -0.95, 1.0],
+        "is_member": [True, True, True],
+    }
+)
+
+
+def test_the_refinery_is_drawn() -> None:
+    clusters, latents, loadings = refinery_charts(CLUSTERS, MEMBERS, LATENTS, LOADINGS)
+    assert dict(zip(clusters.figure.data[0].labels, clusters.figure.data[0].parents, strict=True)) == {
+        "cluster 0": "",
+        "cluster 1": "",
+        "a": "cluster 0",
+        "a_lag_1": "cluster 0",
+        "b": "cluster 1",
+    }
+    assert list(latents.figure.data[0].x) == ["latent_01_1", "latent_00_1"]
+    assert list(loadings.figure.data[0].x) == ["latent_01_1"]
+    assert list(loadings.figure.data[0].y) == ["b"]
