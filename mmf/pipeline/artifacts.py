@@ -113,6 +113,7 @@ def run_card(run_id: str, result: RunResult, /) -> dict[str, Any]:
         },
         "effort": result.trained.recommendation.effort.as_dict(),
         "effort_reasons": list(result.trained.recommendation.reasons),
+        "scheduler_memory": result.memory.as_dict(),
         "council": _council(result),
         "suspicious": [finding.as_dict() for finding in (*result.selected.suspicious, *result.judged.suspicious)],
         "tensor_flex": None if result.refined.flex is None else result.refined.flex.report(),

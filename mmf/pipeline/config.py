@@ -1,10 +1,11 @@
 """What one training run is asked to do."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self
 
 from mmf.bars import Interval
-from mmf.errors import CallError
+from mmf.errors import CallError, DataError
 from mmf.evaluation.backtest import Costs, Rules
 from mmf.evaluation.threshold import Constraints
 from mmf.experts.names import EXPERTS
@@ -116,3 +117,27 @@ class TrainConfig:
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as JSON types."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any], /) -> Self:
+        """Read what `as_dict` wrote, out of a run card; a setting that an older card lacks takes its default.
+
+        Raises
+        ------
+        DataError
+            A setting is unknown to this code, or its value is none.
+        """
+        try:
+            if unknown := sorted(set(stored) - {field.name for field in fields(cls)}):
+                raise DataError(f"a stored configuration holds {unknown[0]!r}, which this code does not know.")
+            parts = {name: kind(**stored[name]) for name, kind in _PARTS.items() if name in stored}
+            lists = {name: tuple(stored[name]) for name in ("lags", "context", "experts") if name in stored}
+            settings: dict[str, Any] = {**stored, **parts, **lists}
+            return cls(**settings)
+        except (CallError, TypeError, ValueError) as error:
+            raise DataError(f"a stored configuration is not readable: {error}") from error
+
+
+# ------------------------------------------------------------------------------------
+
+_PARTS = {"label": LabelConfig, "trading": Trading, "costs": Costs, "threshold": Constraints}

@@ -13,7 +13,7 @@ from mmf.evaluation.verdict import Verdict
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.prepare import Prepared
 from mmf.pipeline.refine import Refined
-from mmf.scheduler import Recommendation
+from mmf.scheduler import Recommendation, SchedulerMemory
 from mmf.trader import MoneyMachineTrader
 
 
@@ -125,7 +125,13 @@ class Traded:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The whole run."""
+    """The whole run.
+
+    Attributes
+    ----------
+    memory : SchedulerMemory
+        What the scheduler remembered when it recommended the effort.
+    """
 
     config: TrainConfig
     prepared: Prepared
@@ -134,3 +140,4 @@ class RunResult:
     trained: Trained
     judged: Judged
     traded: Traded
+    memory: SchedulerMemory

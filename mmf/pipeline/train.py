@@ -105,7 +105,7 @@ def train(
         predictions_hash=predictions_hash(judged.predictions),
     )
     on_stage(traded)
-    return RunResult(config, prepared, selected, refined, trained, judged, traded)
+    return RunResult(config, prepared, selected, refined, trained, judged, traded, memory)
 
 
 def distil(
