@@ -1,7 +1,7 @@
 """From which probability on a row is traded: swept over out-of-fold predictions of training rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from mmf.errors import CallError
 from mmf.evaluation.backtest import Costs, Performance, Rules, backtest, performance
 from mmf.evaluation.scores import choose_threshold
 
+USUAL_TRADES = 20
 LONG_SHARES = (0.02, 0.05, *np.arange(0.1, 0.91, 0.05).round(2).tolist())
 
 
@@ -21,18 +22,25 @@ class Constraints:
 
     Attributes
     ----------
-    min_trades : int
-        Trades over the out-of-fold rows.
+    min_trades : int, optional
+        Trades over the out-of-fold rows. By default 20, or a quarter of those that fit there one after another where
+        that is fewer: on a short range 20 trades would leave no choice but to be long nearly always.
     min_recall : float
         Share of the rows with label 1 that are long.
     """
 
-    min_trades: int = 20
+    min_trades: int | None = None
     min_recall: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.min_trades < 1 or not 0 <= self.min_recall < 1:
+        if (self.min_trades is not None and self.min_trades < 1) or not 0 <= self.min_recall < 1:
             raise CallError(f"{self}: min_trades is 1 or more, min_recall a share below 1.")
+
+    def trades_of(self, n_bars: int, rules: Rules, /) -> int:
+        """Return how many trades a range of bars must hold."""
+        if self.min_trades is not None:
+            return self.min_trades
+        return min(USUAL_TRADES, max(1, n_bars * rules.at_once // rules.horizon // 4))
 
 
 @dataclass(frozen=True)
@@ -93,12 +101,13 @@ def sweep_thresholds(
     usual = choose_threshold(probability[is_known], label[is_known])
     tried = sorted({usual, *(float(cut) for cut in _cuts(probability[is_known], long_shares))})
     drift = float(np.log(bars["close"][-1] / bars["open"][0]))
+    needed = replace(constraints, min_trades=constraints.trades_of(bars.height, rules))
     rows = []
     for threshold in tried:
         signals = is_known & (np.nan_to_num(probability) > threshold)
         result = backtest(bars, signals, interval=interval, rules=rules, costs=costs, funding=funding)
         found = performance(result, interval=interval, rules=rules)
-        rows.append({"threshold": threshold} | _figures(found, signals, label, drift, constraints))
+        rows.append({"threshold": threshold} | _figures(found, signals, label, drift, needed))
     sweep = pl.DataFrame(rows, schema=_SWEEP)
     allowed = sweep.filter("is_allowed")
     chosen = usual if allowed.is_empty() else allowed.sort("excess", "threshold", descending=True)["threshold"][0]
@@ -140,5 +149,5 @@ def _figures(
         "net_return": found.net_return,
         "excess": float(np.log1p(found.net_return)) - found.exposure * drift,
         "sharpe": found.sharpe,
-        "is_allowed": found.n_trades >= constraints.min_trades and recall >= constraints.min_recall,
+        "is_allowed": found.n_trades >= (constraints.min_trades or 1) and recall >= constraints.min_recall,
     }

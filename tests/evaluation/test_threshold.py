@@ -26,7 +26,7 @@ def market(seed: int, *, drift: float = 0.0) -> tuple[pl.DataFrame, np.ndarray, 
 
 
 def chosen(
-    bars: pl.DataFrame, probability: np.ndarray, label: np.ndarray, *, fee: float = 0.0, **constraints: float
+    bars: pl.DataFrame, probability: np.ndarray, label: np.ndarray, *, fee: float = 0.0, **constraints: float | None
 ) -> Threshold:
     return sweep_thresholds(
         bars,
@@ -76,6 +76,16 @@ def test_bars_without_a_prediction_give_no_signal() -> None:
     first = chosen(bars[: N // 2], probability[: N // 2], label[: N // 2])
     assert part.sweep["n_signals"].to_list() == first.sweep["n_signals"].to_list()
     assert part.sweep["recall"].to_list() == first.sweep["recall"].to_list()
+
+
+def test_a_short_range_leaves_a_choice_beyond_always_long() -> None:
+    rules = Rules(horizon=36)
+    assert [Constraints().trades_of(n, rules) for n in (36, 1_000, 2_880, 6_000)] == [1, 6, 20, 20]
+    assert Constraints(min_trades=50).trades_of(1_000, rules) == 50
+    bars, probability, label = (part[:300] for part in market(5))
+    found = chosen(bars, probability, label, min_trades=None)
+    assert found.is_allowed
+    assert found.sweep.filter("is_chosen")["exposure"][0] < 0.5
 
 
 @pytest.mark.parametrize("bad", [{"min_trades": 0}, {"min_recall": 1.0}])

@@ -9,19 +9,17 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from mmf.bars import Series
-from mmf.evaluation.trials import Ledger
-from mmf.evaluation.verdict import Verdict
+from mmf.evaluation.verdict import Verdict, judge_trades
 from mmf.features.build import compute_columns
 from mmf.features.registry import feature_set
 from mmf.labels import make_labels
 from mmf.markets.simulated import Edge, MarketConfig, SimulatedMarket
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.dataset import Dataset
-from mmf.pipeline.judge import judge
 from mmf.pipeline.prepare import Prepared
 from mmf.pipeline.refine import Refined
 from mmf.pipeline.state import TableState
-from mmf.pipeline.trading import trade
+from mmf.pipeline.threshold import aligned, between, choose
 from mmf.pipeline.train import fit
 from mmf.rows import PHYSICS_TRIO, Rows
 from mmf.scheduler import market_state, recommend
@@ -29,12 +27,13 @@ from mmf.splits import chronological_split
 
 SYMBOL = "BTCUSDT"
 FIRST_DEFINED = 413
+TEST_SHARE = 0.5
 KINDS: tuple[tuple[Edge, float], ...] = (
     ("none", 0.5),
     ("iid", 0.5),
-    ("planted", 0.55),
-    ("planted", 0.62),
     ("planted", 0.70),
+    ("planted", 0.62),
+    ("planted", 0.55),
 )
 COLUMNS = (
     *PHYSICS_TRIO,
@@ -50,14 +49,16 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Case:
-    """One market and its verdict.
+    """One market, what the pipeline made of it, and what the truth itself would have been called.
 
     Attributes
     ----------
     edge, strength, seed
         Of the market; the strength is its Bayes AUC where an edge is planted.
     verdict : Verdict
-        What the pipeline made of it.
+        Of the mixture.
+    truth : Verdict or None
+        Of the generator's own probabilities, traded by the same rules; None where nothing is planted.
     auc : float
         Of the mixture on the judged rows.
     n_judged : int
@@ -68,38 +69,42 @@ class Case:
     strength: float
     seed: int
     verdict: Verdict
+    truth: Verdict | None
     auc: float
     n_judged: int
 
 
-def main(n_seeds: str = "20", n_bars: str = "17520") -> None:
+def main(n_seeds: str = "20", n_bars: str = "35040", test_share: str = str(TEST_SHARE)) -> None:
     """Print how often each market is called what, then the figures market by market."""
-    cases = [
-        judged_on(edge, seed, strength=strength, n_bars=int(n_bars))
-        for edge, strength in KINDS
-        for seed in range(int(n_seeds))
-    ]
-    lines = [f"Command: `just study verdict {n_seeds} {n_bars}`", "", *_summary(cases), "", *_table(cases)]
+    settings = {"n_bars": int(n_bars), "test_share": float(test_share)}
+    cases = []
+    for edge, strength in KINDS:
+        for seed in range(int(n_seeds)):
+            cases.append(judged_on(edge, seed, strength=strength, **settings))
+            sys.stderr.write(_line(_cells(cases[-1])) + "\n")
+    lines = [f"Command: `just study verdict {n_seeds} {n_bars} {test_share}`", "", *_summary(cases), "", *_table(cases)]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def judged_on(edge: Edge, seed: int, /, *, strength: float = 0.7, n_bars: int = 17_520) -> Case:
+def judged_on(
+    edge: Edge, seed: int, /, *, strength: float = 0.7, n_bars: int = 35_040, test_share: float = TEST_SHARE
+) -> Case:
     """Train the classic experts on a simulated market, trade its judged bars, and judge that."""
     market = MarketConfig(symbols=(SYMBOL,), n_bars=n_bars, edge=edge, strength=strength, seed=seed)
-    config = TrainConfig(days=None, lags=(1,), use_tensor_flex=False, seed=seed)
+    config = TrainConfig(days=None, lags=(1,), use_tensor_flex=False, test_share=test_share, seed=seed)
     prepared = prepared_from(market, config)
     refined = Refined(COLUMNS)
     trained = fit(prepared, refined, config, recommend(market_state(prepared.training)))
-    judged = judge(prepared, refined, trained, config)
-    traded = trade(prepared, trained, judged, config, ledger=Ledger(), predictions_hash="")
-    known = judged.predictions.drop_nulls("label")
+    probability = trained.trader.predict(prepared.judged, history=prepared.dataset.rows)["probability"].to_numpy()
+    is_known = ~np.isnan(prepared.judged.label)
     return Case(
         edge=edge,
         strength=strength,
         seed=seed,
-        verdict=traded.verdict,
-        auc=float(roc_auc_score(known["label"].to_numpy(), known["probability"].to_numpy())),
-        n_judged=judged.predictions.height,
+        verdict=_traded(prepared, config, probability, trained.thresholds["mixture"]),
+        truth=_truth_traded(market, prepared, config) if edge == "planted" else None,
+        auc=float(roc_auc_score(prepared.judged.label[is_known], probability[is_known])),
+        n_judged=len(prepared.judged),
     )
 
 
@@ -128,45 +133,63 @@ def prepared_from(market: MarketConfig, config: TrainConfig, /) -> Prepared:
 # ------------------------------------------------------------------------------------
 
 
+def _traded(prepared: Prepared, config: TrainConfig, probability: np.ndarray, threshold: float) -> Verdict:
+    times = prepared.judged.open_time_ms
+    bars = between(prepared.dataset.bars, times)
+    signals = np.nan_to_num(aligned(bars, times, probability)) > threshold
+    interval = prepared.state.series.grid
+    return judge_trades(bars, signals, interval=interval, rules=config.rules, costs=config.costs, n_trials=1)[0]
+
+
+def _truth_traded(market: MarketConfig, prepared: Prepared, config: TrainConfig) -> Verdict:
+    truth = SimulatedMarket(market).truth(SYMBOL)
+    times = truth["open_time"].to_physical().to_numpy()
+    known, told = (
+        truth["probability"].to_numpy()[np.searchsorted(times, rows.open_time_ms)]
+        for rows in (prepared.training, prepared.judged)
+    )
+    training = prepared.training
+    cut = choose(prepared, config, open_time_ms=training.open_time_ms, probability=known, label=training.label)
+    return _traded(prepared, config, told, cut.value)
+
+
 def _summary(cases: Sequence[Case]) -> list[str]:
-    heads = ("market", "Bayes AUC", "edge", "inconclusive", "no edge", "mean AUC", "mean net return", "mean trades")
+    heads = ("market", "Bayes AUC", "edge", "inconclusive", "no edge", "truth: edge", "mean AUC", "mean trades")
     lines = [_line(heads), "|" + "---|" * len(heads)]
     for kind in dict.fromkeys((case.edge, case.strength) for case in cases):
         of_kind = [case for case in cases if (case.edge, case.strength) == kind]
         answers = [case.verdict.answer for case in of_kind]
-        found = [case.verdict.performance for case in of_kind]
-        lines.append(
-            _line(
-                (
-                    kind[0],
-                    f"{kind[1]:.2f}" if kind[0] == "planted" else "-",
-                    *(f"{answers.count(answer)} of {len(answers)}" for answer in ("edge", "inconclusive", "no edge")),
-                    f"{fmean(case.auc for case in of_kind):.3f}",
-                    f"{fmean(one.net_return for one in found):+.1%}",
-                    f"{fmean(one.n_trades for one in found):.0f}",
-                )
-            )
+        known = [case.truth.answer for case in of_kind if case.truth is not None]
+        cells = (
+            kind[0],
+            f"{kind[1]:.2f}" if known else "-",
+            *(f"{answers.count(answer)} of {len(answers)}" for answer in ("edge", "inconclusive", "no edge")),
+            f"{known.count('edge')} of {len(known)}" if known else "-",
+            f"{fmean(case.auc for case in of_kind):.3f}",
+            f"{fmean(case.verdict.performance.n_trades for case in of_kind):.0f}",
         )
+        lines.append(_line(cells))
     return lines
 
 
 def _table(cases: Sequence[Case]) -> list[str]:
-    heads = ("market", "seed", "verdict", "AUC", "trades", "exposure", "net return", "low", "p", "judged bars")
+    heads = ("market", "seed", "verdict", "truth", "AUC", "trades", "exposure", "net return", "p", "timing", "judged")
     return [_line(heads), "|" + "---|" * len(heads), *(_line(_cells(case)) for case in cases)]
 
 
 def _cells(case: Case) -> tuple[str, ...]:
-    found, p, bounds = case.verdict.performance, case.verdict.p_random, case.verdict.interval
+    found, p, timing = case.verdict.performance, case.verdict.p_random, case.verdict.timing
     return (
         case.edge if case.edge != "planted" else f"planted {case.strength:.2f}",
         str(case.seed),
         case.verdict.answer,
+        "-" if case.truth is None else case.truth.answer,
         f"{case.auc:.3f}",
         str(found.n_trades),
         f"{found.exposure:.0%}",
         f"{found.net_return:+.1%}",
-        "-" if bounds is None else f"{bounds[0]:+.1%}",
         "-" if p is None else f"{p:.4f}",
+        "-" if timing is None else f"{timing[0]:+.1%} and more",
         str(case.n_judged),
     )
 
