@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +35,25 @@ def file_lock(path: Path, /, *, what: str, wait_s: float) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)  # its mtime tells since when the lock is held
         yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def shared_lock(path: Path, /) -> Iterator[Callable[[], bool]]:
+    """Hold the lock of a file together with others.
+
+    Yields
+    ------
+    callable() -> bool
+        Tells whether nobody else holds it, and if so takes it for this holder alone: others wait to the end. Otherwise
+        the share is given up.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield lambda: _try_lock(descriptor)
     finally:
         os.close(descriptor)
 

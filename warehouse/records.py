@@ -217,19 +217,27 @@ def tags(database: Database, /) -> dict[str, int]:
 
 
 def forget_version(database: Database, set_name: str, number: int, /) -> None:
-    """Take the newest version of a set back where no file was ever written under it; its number is free again."""
-    database.run(
-        """
-        delete from feature_versions
-        where set_name = $set_name and number = $number
-            and number = (select max(number) from feature_versions where set_name = $set_name)
-            and not exists (
-                select 1 from files where table_name = 'features' and version = $set_name || '@v' || $number
+    """Take the newest version of a set back where no file was ever written under it; its number is free again.
+
+    So are its columns: who mends a feature that failed may well rename it.
+    """
+    version = f"{checked_set(set_name)}@v{int(number)}"
+    with database.transaction():
+        n_forgotten = database.run(
+            """
+            delete from feature_versions
+            where set_name = $set_name and number = $number
+                and number = (select max(number) from feature_versions where set_name = $set_name)
+                and not exists (select 1 from files where table_name = 'features' and version = $version)
+            """,
+            set_name=set_name,
+            number=int(number),
+            version=version,
+        )
+        if n_forgotten:
+            database.run(
+                "delete from table_schemas where table_name = 'features' and version = $version", version=version
             )
-        """,
-        set_name=checked_set(set_name),
-        number=int(number),
-    )
 
 
 def insert_fetch(database: Database, /, *, snapshot_id: int, row: dict[str, Any]) -> None:

@@ -14,8 +14,8 @@ from warehouse.database import Database
 from warehouse.errors import BusyError, ReadOnlyError
 from warehouse.files import FileSystem, local_file_system
 from warehouse.leases import Leases
-from warehouse.locks import file_lock
-from warehouse.names import SeriesKey, checked_key, checked_table
+from warehouse.locks import file_lock, shared_lock
+from warehouse.names import SeriesKey, checked_key, checked_set, checked_table
 from warehouse.records import Run, Version
 from warehouse.snapshots import AsOf, Snapshot, SnapshotInfo, list_snapshots, resolve
 from warehouse.tables import DataFile
@@ -224,6 +224,13 @@ class Warehouse:
         return records.register_version(
             self.database, set_name, definition_hash, definitions, packages=packages, now_ms=self._now_ms()
         )
+
+    def using_versions(self, set_name: str, /) -> AbstractContextManager[Callable[[], bool]]:
+        """Tell others that versions of a set are in use, though no file may name them yet; see `forget_version`.
+
+        Yields a call that tells whether nobody else uses them, and if so keeps others waiting to the end.
+        """
+        return shared_lock(self._locks / f"versions--{checked_set(set_name)}.lock")
 
     def forget_version(self, set_name: str, number: int, /) -> None:
         """Take the newest version of a set back where no file was ever written under it; its number is free again."""

@@ -1,7 +1,7 @@
 """Where feature versions come from: what registers one, and which code can compute it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 
@@ -27,16 +27,24 @@ def register(warehouse: Warehouse, features: FeatureSet, /) -> str:
 
 @contextmanager
 def registered(warehouse: Warehouse, sets: Sequence[FeatureSet], /) -> Iterator[list[str]]:
-    """Register feature sets for a build, and take back those that are new where it fails before its first chunk."""
-    known = {version.name for version in warehouse.versions()}
-    names = [register(warehouse, features) for features in sets]
-    try:
-        yield names
-    except BaseException:
-        for name in sorted(set(names) - known):
-            set_name, _, number = name.partition("@v")
-            warehouse.forget_version(set_name, int(number))
-        raise
+    """Register feature sets for a build, and take back those that are new where it fails before its first chunk.
+
+    A version stays where another build of its set is at work, which may be about to write the first file of it.
+    """
+    with ExitStack() as held:
+        set_names = sorted({features.name for features in sets})
+        is_alone = {name: held.enter_context(warehouse.using_versions(name)) for name in set_names}
+        known = {version.name for version in warehouse.versions()}
+        names: list[str] = []
+        try:
+            names += [register(warehouse, features) for features in sets]
+            yield names
+        except BaseException:
+            for name in reversed([name for name in dict.fromkeys(names) if name not in known]):
+                set_name, _, number = name.partition("@v")
+                if is_alone[set_name]():
+                    warehouse.forget_version(set_name, int(number))
+            raise
 
 
 def code_matches(version: Version, user: UserFeatures = MMF_ONLY, /) -> bool:

@@ -1,6 +1,8 @@
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +10,7 @@ from mmf.bars import Series
 from mmf.features.registry import FeatureSet, feature_set
 from mmf.pipeline.lineage import changed_definitions, code_matches, needed_code, register, registered
 from tests.pipeline.feature_tables import publish, table
-from warehouse import Version, Warehouse
+from warehouse import SeriesKey, Version, Warehouse
 
 CORE = feature_set("core")
 
@@ -106,3 +108,34 @@ def test_a_version_with_rows_stays_whatever_fails(warehouse: Warehouse) -> None:
     with pytest.raises(ZeroDivisionError):
         failing(warehouse, CORE, meanwhile=lambda: publish(warehouse, series, table(series, range(20))))
     assert [version.name for version in warehouse.versions()] == ["core@v1"]
+
+
+def test_versions_that_fail_together_are_all_taken_back(warehouse: Warehouse) -> None:
+    with pytest.raises(ZeroDivisionError):
+        failing(warehouse, CORE, FeatureSet("core", CORE.features[1:]))
+    assert not warehouse.versions()
+
+
+def test_a_version_that_another_build_is_about_to_write_stays(tmp_path: Path) -> None:
+    with (
+        Warehouse.open(tmp_path / "w", create=True) as ours,
+        Warehouse.open(tmp_path / "w") as theirs,
+        ExitStack() as held,
+    ):
+        with pytest.raises(ZeroDivisionError):
+            failing(theirs, CORE, meanwhile=lambda: held.enter_context(registered(ours, [CORE])))
+        assert newest(ours).name == "core@v1"
+
+
+def test_the_number_that_is_free_again_may_have_other_columns(warehouse: Warehouse) -> None:
+    series = Series("simulated", "linear", "BTCUSDT", "60")
+    frame = table(series, range(20))
+
+    def declare() -> None:
+        warehouse.begin().declare("features", SeriesKey(*series.key), frame.drop("f_0"), version="core@v1")
+
+    with pytest.raises(ZeroDivisionError):
+        failing(warehouse, CORE, meanwhile=declare)
+    publish(warehouse, series, frame)
+    with warehouse.pin() as snapshot:
+        assert "f_0" in snapshot.scan("features", SeriesKey(*series.key), version="core@v1").collect().columns
