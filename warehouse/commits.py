@@ -13,7 +13,7 @@ from warehouse.files import Codec, FileSystem, encode, write_durably
 from warehouse.names import checked_key, checked_table, checked_version, folder_of
 from warehouse.records import FETCH_FIELDS, insert_fetch
 from warehouse.tables import GRID_TABLES, DataFile, register_file, register_series, require_schema
-from warehouse.turns import TURN_FIELDS, insert_turn
+from warehouse.turns import TURN_FIELDS, insert_turn, is_turn
 from warehouse.verdicts import ABSENCE_FIELDS, insert_absence
 
 
@@ -204,7 +204,8 @@ class Commit:
     def publish(self) -> int:
         """Make the staged changes the next snapshot and return its number.
 
-        Without files to add or to remove no snapshot is made and the current number is returned.
+        Without files to add or to remove no snapshot is made and the current number is returned, unless a record
+        changes what readers see of the files that are there.
 
         Raises
         ------
@@ -224,7 +225,7 @@ class Commit:
     def _publish_files(self) -> int:
         current = self._database.value("select max(snapshot_id) from snapshots")
         added = [file for file in self._added.values() if not _is_live(self._database, file)]
-        if not added and not self._removed:
+        if not added and not self._removed and not self._is_seen_by_readers():
             return current
         now_ms = self._now_ms()
         snapshot_id = _insert_snapshot(self._database, self.message, now_ms)
@@ -235,6 +236,9 @@ class Commit:
         for file in added:
             _require_alone(self._database, file)
         return snapshot_id
+
+    def _is_seen_by_readers(self) -> bool:
+        return any(kind == "feature_turns" and is_turn(self._database, row) for kind, row in self._records)
 
 
 # ------------------------------------------------------------------------------------

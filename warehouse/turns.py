@@ -12,18 +12,30 @@ from warehouse.tables import register_series
 TURN_FIELDS = {"series", "version"}
 
 
+def is_turn(database: Database, row: dict[str, Any], /) -> bool:
+    """Whether a series was last built with another version of the set than the row's, or never."""
+    version = checked_version(row["version"])
+    last = database.value(
+        """
+        select version from feature_turns
+        where set_name = $set_name and series_id = $series_id
+        order by turn_id desc limit 1
+        """,
+        set_name=version.partition("@")[0],
+        series_id=register_series(database, checked_key(row["series"])),
+    )
+    return last != version
+
+
 def insert_turn(database: Database, /, *, snapshot_id: int, row: dict[str, Any]) -> None:
     """Insert a row within the caller's transaction, unless the series was last built with this version anyway."""
+    if not is_turn(database, row):
+        return
     version = checked_version(row["version"])
     database.run(
         """
         insert into feature_turns (set_name, series_id, version, snapshot_id)
-        select $set_name, $series_id, $version, $snapshot_id
-        where $version is not (
-            select version from feature_turns
-            where set_name = $set_name and series_id = $series_id
-            order by turn_id desc limit 1
-        )
+        values ($set_name, $series_id, $version, $snapshot_id)
         """,
         set_name=version.partition("@")[0],
         series_id=register_series(database, checked_key(row["series"])),

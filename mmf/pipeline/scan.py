@@ -47,7 +47,7 @@ def scan_features(
     series : Series or sequence of Series
         One series, or several, one below the other in the order given; lags never read across them.
     version : str
-        Such as `core@v3`; `core` is the newest version that the snapshot holds of all the series.
+        Such as `core@v3`; `core` is the version that the series were last built with.
     columns : sequence of str, optional
         Any of `rsi_14`, `rsi_14_lag_3`, `rsi_14_ctx_240`, `rsi_14_ctx_240_lag_3`, `missing_bars`, `is_warm`, with any
         lag. By default every feature, every feature in each context, their lags, missing_bars and is_warm.

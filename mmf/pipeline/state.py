@@ -9,6 +9,7 @@ from mmf.errors import CallError, DataError
 from warehouse import SeriesKey, Snapshot, Warehouse
 from warehouse.snapshots import AsOf
 from warehouse.tables import known_schema
+from warehouse.turns import versions_in_use
 
 ROW_COLUMNS = ("missing_bars", "is_warm")  # what a feature table says of each row beside its features
 
@@ -55,12 +56,12 @@ def resolve_state(
     series : Series
         Whose table.
     text : str
-        Without a number the newest version that the snapshot holds of the series; without a snapshot that of `as_of`.
+        Without a number the version that the series was last built with; without a snapshot that of `as_of`.
     as_of : None, int, str or datetime
         Snapshot, or the time by which it was committed; the newest by default.
     prefer : str, optional
         Definition hash of the set as the code at hand computes it: where the snapshot holds that version of the series
-        it is taken before newer ones, which nobody could bring up to date.
+        it is taken before others, which nobody could bring up to date.
 
     Raises
     ------
@@ -88,7 +89,10 @@ def resolve_state(
 
 
 def stored_version(snapshot: Snapshot, series: Sequence[Series], text: str, /) -> str:
-    """Find the newest version that `core` or `core@v3` names and that a snapshot holds of every series.
+    """Find the version that `core` or `core@v3` names and that a snapshot holds of every series.
+
+    Without a number that is the one that the series were last built with, and the newest of several or where that is
+    not known or not held.
 
     Raises
     ------
@@ -101,11 +105,13 @@ def stored_version(snapshot: Snapshot, series: Sequence[Series], text: str, /) -
     number = match["number"]
     named = [
         version
-        for version in snapshot.versions("features")
+        for version in snapshot.versions("features")[::-1]
         if version.partition("@v")[0] == match["set"] and number in {None, version.partition("@v")[2]}
     ]
+    turns = versions_in_use(snapshot.database, snapshot.id)
+    in_use = {turns.get((match["set"], SeriesKey(*one.key))) for one in series}
     lacking = series[0]
-    for version in reversed(named):
+    for version in sorted(named, key=lambda name: name not in in_use):
         held = set(snapshot.keys("features", version=version))
         absent = [one for one in series if SeriesKey(*one.key) not in held]
         if not absent:

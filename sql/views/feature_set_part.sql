@@ -1,4 +1,4 @@
--- The series of a feature set whose newest version is this one.
+-- The series of a feature set that were last built with this version.
 -- grain: one bar of one series
 -- reads: features.$version
 -- parameters: $version, the quoted name of its view; $series, quoted quadruples

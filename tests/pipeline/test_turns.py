@@ -1,11 +1,13 @@
 """A set means the version that a series was last built with, in SQL and for expiry, whatever its number."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mmf.features.registry import FeatureSet
 from mmf.pipeline.build import Job, build_many
+from mmf.pipeline.state import resolve_state, stored_version
 from tests.pipeline.small_builds import CUT, SERIES, SMALL, put
 from warehouse import SeriesKey, Warehouse
 from warehouse.query import connect
@@ -53,6 +55,45 @@ def test_an_older_snapshot_shows_what_was_in_use_then(turned: Warehouse) -> None
         newest = snapshot.id
     assert columns(turned) == 2
     assert columns(turned, as_of=newest - 1) == 3
+
+
+def test_a_turn_for_which_nothing_was_due_is_a_snapshot_of_its_own(turned: Warehouse) -> None:
+    with turned.pin() as snapshot:
+        newest = snapshot.id
+    assert columns(turned, as_of=newest - 1) == 2
+    assert columns(turned, as_of=newest) == 3
+    build(turned, SMALL)
+    with turned.pin() as snapshot:
+        assert snapshot.id == newest
+
+
+def test_a_table_is_kept_from_the_turn_on_that_superseded_it(tmp_path: Path) -> None:
+    now_ms = [0]
+    with Warehouse.open(tmp_path / "w", create=True, now_ms=lambda: now_ms[0]) as warehouse:
+        put(warehouse, BARS)
+        build(warehouse, SMALL)
+        build(warehouse, FEWER)
+        now_ms[0] = 10_000
+        build(warehouse, SMALL)
+        now_ms[0] = 12_000
+        warehouse.expire(5)
+        assert held(warehouse) == ["small@v1", "small@v2"]
+        now_ms[0] = 16_000
+        warehouse.expire(5)
+        assert held(warehouse) == ["small@v1"]
+
+
+def test_python_means_the_same_version(turned: Warehouse) -> None:
+    put(turned, BARS, series=OTHER)
+    build(turned, FEWER, OTHER)
+    with turned.pin() as snapshot:
+        assert stored_version(snapshot, [SERIES], "small") == "small@v1"
+        assert stored_version(snapshot, [OTHER], "small") == "small@v2"
+        assert stored_version(snapshot, [SERIES, OTHER], "small") == "small@v2"  # the one that both hold
+    assert resolve_state(turned, SERIES, "small").version == "small@v1"
+    build(turned, SMALL, OTHER)
+    with turned.pin() as snapshot:
+        assert stored_version(snapshot, [SERIES, OTHER], "small") == "small@v1"
 
 
 def test_another_series_keeps_its_own_version(turned: Warehouse) -> None:
