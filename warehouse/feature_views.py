@@ -47,7 +47,7 @@ def create_feature_views(
         of_set = {version: keys for version, keys in versions.items() if version.partition("@")[0] == name}
         in_use = {key: version for (set_name, key), version in turns.items() if set_name == name}
         _create_set(connection, snapshot, name, of_set, in_use, lags=lags)
-        _create_contexts(connection, snapshot, name, of_set, in_use)
+        _create_contexts(connection, snapshot, name, of_set, in_use, lags=lags)
 
 
 # ------------------------------------------------------------------------------------
@@ -63,10 +63,9 @@ def _create_set(
     lags: Sequence[int],
 ) -> None:
     """Create the views of a set from its versions, newest first, the series that each holds and what is in use."""
-    lagged = identifier(f"{name}_lagged")
     if not versions:
         create_view(connection, "empty/feature_set", view=identifier(name))
-        create_view(connection, "empty/feature_set", view=lagged)
+        create_view(connection, "empty/feature_set", view=identifier(_lagged(name)))
         return
     newest = _of_each_series(versions, in_use)
     parts = [
@@ -74,13 +73,7 @@ def _create_set(
     ]
     create_view(connection, "feature_set", view=identifier(name), parts="\nunion all by name\n".join(parts))
     features = dict.fromkeys(feature for version in newest for feature in _features(snapshot, version))
-    expressions = [
-        f"lag({identifier(feature)}, {int(lag)}) over earlier_bars as {identifier(f'{feature}_lag_{int(lag)}')}"
-        for feature in features
-        for lag in lags
-    ]
-    lines = {"view": lagged, "base": identifier(name), "lags": ", ".join(expressions)}
-    create_view(connection, "feature_set_lagged" if expressions else "feature_set_unlagged", **lines)
+    _create_lagged(connection, name, list(features), lags)
 
 
 def _create_contexts(
@@ -89,8 +82,10 @@ def _create_contexts(
     name: str,
     versions: Mapping[str, Sequence[SeriesKey]],
     in_use: Mapping[SeriesKey, str],
+    *,
+    lags: Sequence[int],
 ) -> None:
-    """Create a view for each interval in which a shorter series of the same symbol and version can look its set up."""
+    """Create two views for each interval in which a shorter series of the same symbol and version looks its set up."""
     lengths = dict(connection.sql("select interval_name, length_ms from intervals").fetchall())
     pairs: defaultdict[str, dict[str, list[SeriesKey]]] = defaultdict(dict)
     for version, keys in versions.items():
@@ -99,6 +94,7 @@ def _create_contexts(
                 key for key in keys if lengths[key.interval] < lengths[longer] and key._replace(interval=longer) in keys
             ]
     for longer, held in pairs.items():
+        chosen = _of_each_series(held, in_use)
         parts = [
             filled(
                 "feature_set_context_part",
@@ -107,22 +103,47 @@ def _create_contexts(
                 context=literal(longer),
                 looked_up=", ".join(_looked_up(_features(snapshot, version), longer, MAX_AGE * lengths[longer])),
             )
-            for version, keys in _of_each_series(held, in_use).items()
+            for version, keys in chosen.items()
         ]
         if parts:
-            view = identifier(f"{name}_context_{longer.lower()}")
+            view = f"{name}_context_{longer.lower()}"
             create_view(
                 connection,
                 "feature_set_context",
-                view=view,
+                view=identifier(view),
                 parts="\nunion all by name\n".join(f"({part})" for part in parts),
             )
+            features = dict.fromkeys(
+                _in_context(feature, longer) for version in chosen for feature in _features(snapshot, version)
+            )
+            _create_lagged(connection, view, list(features), lags)
+
+
+def _create_lagged(
+    connection: duckdb.DuckDBPyConnection, base: str, features: Sequence[str], lags: Sequence[int]
+) -> None:
+    """Create the view of a view's rows with lags of some of its columns beside them."""
+    expressions = [
+        f"lag({identifier(feature)}, {int(lag)}) over earlier_bars as {identifier(f'{feature}_lag_{int(lag)}')}"
+        for feature in features
+        for lag in lags
+    ]
+    lines = {"view": identifier(_lagged(base)), "base": identifier(base), "lags": ", ".join(expressions)}
+    create_view(connection, "feature_set_lagged" if expressions else "feature_set_unlagged", **lines)
+
+
+def _lagged(view: str) -> str:
+    return f"{view}_lagged"
+
+
+def _in_context(feature: str, longer: str) -> str:
+    return f"{feature}_ctx_{longer.lower()}"
 
 
 def _looked_up(features: Sequence[str], longer: str, max_age_ms: int) -> list[str]:
     return [
         f"case when own._close_ms - longer._close_ms <= {max_age_ms} then longer.{identifier(feature)} end"
-        f" as {identifier(f'{feature}_ctx_{longer.lower()}')}"
+        f" as {identifier(_in_context(feature, longer))}"
         for feature in features
     ]
 

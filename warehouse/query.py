@@ -38,10 +38,10 @@ def connect(
     `predictions`, `trades`, `equity`, `threshold_sweep`, `trials`; in the schema `features` one view for each version
     (`features."core@v1"`), one for each set in the version that each series was last built with (`features.core`), one
     with its lags (`features.core_lagged`, columns such as `rsi_14_lag_3`), and one for each longer interval that
-    shorter ones can look up (`features.core_context_240`, columns such as
-    `rsi_14_ctx_240`). Table functions: `bars_as_of(instant)`, `universe_at(instant)`. Small tables: `series`,
-    `snapshots`, `tags`, `fetches`, `instruments`, `aliases`, `runs`, `files`, `feature_versions`. All but the views of
-    context exist, empty where nothing is stored.
+    shorter ones can look up (`features.core_context_240`, columns such as `rsi_14_ctx_240`), again with lags
+    (`features.core_context_240_lagged`). Table functions: `bars_as_of(instant)`, `universe_at(instant)`. Small tables:
+    `series`, `snapshots`, `tags`, `fetches`, `instruments`, `aliases`, `runs`, `files`, `feature_versions`. All but the
+    views of context exist, empty where nothing is stored.
 
     Parameters
     ----------

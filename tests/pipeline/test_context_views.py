@@ -40,8 +40,8 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
             yield pinned
 
 
-def ask(snapshot: Snapshot, query: str) -> pl.DataFrame:
-    found = connect(snapshot).sql(query).pl()
+def ask(snapshot: Snapshot, query: str, *, lags: tuple[int, ...] = ()) -> pl.DataFrame:
+    found = connect(snapshot, lags=lags).sql(query).pl()
     return found.with_columns(pl.col("open_time").dt.cast_time_unit("ms")) if "open_time" in found.columns else found
 
 
@@ -58,17 +58,35 @@ def test_context_in_sql_is_that_of_python(snapshot: Snapshot, context: str, vers
     assert 0 < found[f"f_0_ctx_{context}"].null_count() < found.height
 
 
+@pytest.mark.parametrize(("context", "version", "interval"), [("240", "core@v1", "60"), ("d", "core@v2", "60")])
+def test_lags_of_context_in_sql_are_those_of_python(
+    snapshot: Snapshot, context: str, version: str, interval: str
+) -> None:
+    columns = [f"{name}_ctx_{context}{lag}" for name in FEATURES for lag in ("", "_lag_1", "_lag_3")]
+    query = f"select interval, open_time, {', '.join(columns)} from features.core_context_{context}_lagged order by all"
+    found = ask(snapshot, query, lags=(1, 3)).filter(pl.col("interval") == interval).drop("interval")
+    expected = scan_features(snapshot, series(interval), version, columns=columns).collect()
+    assert_frame_equal(found, expected)
+    assert not found[f"f_0_ctx_{context}"].equals(found[f"f_0_ctx_{context}_lag_1"], check_names=False)
+
+
 def test_rows_that_can_look_nothing_up_are_left_out(snapshot: Snapshot) -> None:
     query = "select distinct symbol, interval from features.core_context_240 order by all"
     assert ask(snapshot, query).rows() == [("BTCUSDT", "15"), ("BTCUSDT", "60")]
     views = ask(snapshot, "select view_name from duckdb_views() where view_name like 'core_context%' order by all")
-    assert views.to_series().to_list() == ["core_context_240", "core_context_60", "core_context_d"]
+    assert views.to_series().to_list() == [
+        f"core_context_{interval}{ending}" for interval in ("240", "60", "d") for ending in ("", "_lagged")
+    ]
 
 
 def test_only_the_columns_asked_for_are_read(snapshot: Snapshot) -> None:
-    plan = ask(snapshot, "explain select f_1_ctx_240 from features.core_context_240")["explain_value"].item()
-    assert "f_1" in plan
-    assert not {"f_0", "f_2", "f_3"} & set(plan.replace(",", " ").split())
+    for query in (
+        "f_1_ctx_240 from features.core_context_240",
+        "f_1_ctx_240_lag_3 from features.core_context_240_lagged",
+    ):
+        plan = ask(snapshot, f"explain select {query}", lags=(1, 3))["explain_value"].item()
+        assert "f_1" in plan
+        assert not any(name in plan for name in ("f_0", "f_2", "f_3"))
 
 
 def test_one_age_counts_in_both_languages() -> None:
