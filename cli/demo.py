@@ -1,5 +1,6 @@
 """`mmf demo`: the whole run on the simulated market."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,18 +47,23 @@ def demo(
         ingest_simulated(opened, market)
         series = Series("simulated", "linear", market.symbols[0], market.interval)
         state = built_state(opened, series, settings, training)
-        result, card = train_shown(opened, state, settings, training, artifacts_path(artifacts, settings), json=json)
+        where = artifacts_path(artifacts, settings)
+        afterword = partial(_show_ceiling, market)
+        _, card = train_shown(opened, state, settings, training, where, afterword=afterword, json=json)
     if json:
         print_json(card)
-    elif training.label.kind == "hurdle":
-        _show_ceiling(market, result)
 
 
 # ------------------------------------------------------------------------------------
 
 
 def _show_ceiling(market: "MarketConfig", result: "RunResult") -> None:
-    """Print how the generator's own probabilities score on the judged rows: no model can be expected to do better."""
+    """Print how the generator's own probabilities score on the judged rows: no model can be expected to do better.
+
+    It knows those of hurdle labels alone.
+    """
+    if result.config.label.kind != "hurdle":
+        return
     from mmf.evaluation.scores import evaluate
     from mmf.markets.simulated import SimulatedMarket
 

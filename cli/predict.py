@@ -43,6 +43,7 @@ def predict(
     """
     from mmf.pipeline.predict import LoadedRun
     from mmf.pipeline.predict import predict as predict_bars
+    from mmf.pipeline.run_names import run_folder
 
     if output is not None and output.suffix not in _WRITERS:
         raise CallError(f"--output {output} ends in none of {', '.join(_WRITERS)}. Name the file so.")
@@ -61,23 +62,6 @@ def predict(
         print_json([head | row for row in told.to_dicts()])
     else:
         _show(told, run, state)
-
-
-def run_folder(artifacts: Path, run_id: str, /) -> Path:
-    """Folder of a run; `latest` is the newest that is there.
-
-    Raises
-    ------
-    CallError
-        There is no such run.
-    """
-    folder = artifacts / "runs"
-    known = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
-    if not known:
-        raise CallError(f"there is no run in {folder}. Train one first (mmf run, mmf train), or name --artifacts DIR.")
-    if run_id != "latest" and run_id not in known:
-        raise CallError(f"there is no run {run_id!r} in {folder}. See them: mmf runs list")
-    return folder / (known[-1] if run_id == "latest" else run_id)
 
 
 # ------------------------------------------------------------------------------------

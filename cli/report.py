@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def report(
     run: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="As `mmf runs list` names it; the newest by default.")
+        str | None,
+        typer.Argument(metavar="RUN", help="As `mmf runs list` names it (default: the newest)."),
     ] = None,
     *,
     compare: Annotated[
@@ -33,7 +34,8 @@ def report(
 
     Example: mmf report latest --output report.html
     """
-    from mmf.pipeline.reports import LATEST, run_folder, write_comparison, write_report
+    from mmf.pipeline.reports import write_comparison, write_report
+    from mmf.pipeline.run_names import LATEST, run_folder
 
     root = artifacts_path(artifacts, read_settings(config))
     if compare is None:

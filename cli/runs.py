@@ -9,7 +9,6 @@ from cli.console import print_json, print_table, results
 from cli.options import ConfigOption, JsonOption, WarehouseOption, open_warehouse
 from cli.settings import read_settings
 from cli.stages import show_card
-from mmf.errors import CallError
 
 if TYPE_CHECKING:
     from warehouse import Run
@@ -34,7 +33,7 @@ def list_runs(*, warehouse: WarehouseOption = None, config: ConfigOption = None,
 
 @app.command("show")
 def show(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="As `mmf runs list` names it; `latest` for the newest.")],
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="As `mmf runs list` names it, `latest` or `previous`.")],
     *,
     warehouse: WarehouseOption = None,
     config: ConfigOption = None,
@@ -48,7 +47,7 @@ def show(
 
 @app.command("compare")
 def compare(
-    run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more, or `latest`.")],
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two or more, `latest` among them.")],
     *,
     warehouse: WarehouseOption = None,
     config: ConfigOption = None,
@@ -84,12 +83,10 @@ def compare(
 
 
 def _found(runs: "Sequence[Run]", run_id: str) -> "Run":
+    from mmf.pipeline.run_names import named_run
+
     known = {run.run_id: run for run in runs}
-    if run_id == "latest" and known:
-        run_id = max(known)
-    if run_id not in known:
-        raise CallError(f"there is no run {run_id!r}. See them: mmf runs list")
-    return known[run_id]
+    return known[named_run(run_id, known, where="this warehouse")]
 
 
 def _line(run: "Run") -> tuple[object, ...]:

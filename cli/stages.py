@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.console import print_facts, print_table, results
@@ -209,14 +210,14 @@ def show_verdict(verdict: Mapping[str, Any], *, has_funding: bool) -> None:
     )
 
 
-def show_artifacts(artifacts: "RunArtifacts") -> None:
-    """Print where the run's files are."""
+def show_artifacts(artifacts: "RunArtifacts", page: Path) -> None:
+    """Print where the run's files are, at last its report."""
     print_facts(
         {
             "predictions": artifacts.predictions,
             "run card": artifacts.card,
             "all of it": f"{artifacts.folder}   (mmf runs show {artifacts.run_id})",
-            "as a page": f"mmf report {artifacts.run_id}",
+            "report": page,
         },
         title="\nRun " + artifacts.run_id,
     )

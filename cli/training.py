@@ -1,6 +1,6 @@
 """What the commands that train have in common: options, configuration, and a run shown while it goes on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,9 +102,14 @@ def train_shown(
     artifacts: Path,
     *,
     must_refine: bool = False,
+    afterword: "Callable[[RunResult], None]" = lambda _: None,
     json: bool,
 ) -> "tuple[RunResult, dict[str, Any]]":
-    """Train, judge and save, shown stage by stage; return the run and its card, which the caller prints as JSON."""
+    """Train, judge, save and draw, shown stage by stage; return the run and its card, which the caller prints as JSON.
+
+    `afterword` says what there is to say of the result before its files are named.
+    """
+    from mmf.pipeline.reports import write_report
     from mmf.pipeline.run import run as run_pipeline
 
     with _watched(json=json) as listeners:
@@ -117,8 +122,10 @@ def train_shown(
             must_refine=must_refine,
             **listeners,
         )
+    page, _ = write_report(saved.folder)
     if not json:
-        stages.show_artifacts(saved)
+        afterword(result)
+        stages.show_artifacts(saved, page)
     return result, saved.content
 
 

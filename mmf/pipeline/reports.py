@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +10,11 @@ import polars as pl
 from mmf.errors import CallError, DataError
 from mmf.model_files import read_files
 from mmf.pipeline.refine import FOLDER
+from mmf.pipeline.run_names import LATEST, run_folder
 from mmf.report.comparison import comparison_page
 from mmf.report.run import REFINERY, RunRecord, run_page
 
-LATEST = "latest"
-_RUN_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
-
-
-def run_folder(artifacts: Path, run: str, /) -> Path:
-    """Return the folder of a run, or of the newest with `latest`.
-
-    Raises
-    ------
-    CallError
-        There is no such run in these artifacts, or it is no name of a run.
-    """
-    runs = artifacts / "runs"
-    known = sorted(path.parent.name for path in runs.glob("[!.]*/card.json"))
-    if run == LATEST and known:
-        return runs / known[-1]
-    if not _RUN_NAME.fullmatch(run) or run not in known:
-        few = f" The newest is {known[-1]}." if known else " It holds none yet: mmf run --offline, or mmf demo."
-        raise CallError(f"there is no run {run!r} in {runs}.{few} See them: mmf runs list")
-    return runs / run
+__all__ = ["LATEST", "read_run", "run_folder", "write_comparison", "write_report"]
 
 
 def read_run(folder: Path, /) -> RunRecord:

@@ -100,7 +100,7 @@ def _scores(runs: tuple[RunRecord, RunRecord]) -> list[Part]:
 
 
 def _interval(run: RunRecord, score: str) -> tuple[Any, Any, Any]:
-    value = run.card["scores"]["mixture"].get(score)
+    value = run.card["scores"].get("mixture", {}).get(score)
     intervals = run.tables.get("score_intervals")
     if intervals is not None:
         found = intervals.filter((pl.col("model") == "mixture") & (pl.col("score") == score)).drop_nulls()

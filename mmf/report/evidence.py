@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from mmf.report.drawing import BLUE, CYCLE, GREEN, GREY, ORANGE, RED, histogram, numbers
-from mmf.report.parts import Chart
+from mmf.report.parts import Chart, Note, Table
 
 PERCENT = {"tickformat": "+.1~%"}
 
@@ -115,10 +115,41 @@ def noise_floor_charts(noise: pl.DataFrame, own: Mapping[str, float | None], /) 
     ]
 
 
-def trial_charts(trials: pl.DataFrame, run_id: str, /) -> list[Chart]:
-    """Return score and net return of every training of the series so far, with this one marked; none without them."""
+def audit_tables(audit: pl.DataFrame, /) -> list[Table]:
+    """Return the checks of the leak audit, those that failed first; none without any.
+
+    Parameters
+    ----------
+    audit : pl.DataFrame
+        check_name, status, finding.
+    """
+    if audit.is_empty():
+        return []
+    n_failed = audit.filter(pl.col("status") == "fail").height
+    told = (
+        "None failed."
+        if n_failed == 0
+        else f"{n_failed} failed: nothing above is worth reading before they are mended."
+    )
+    return [
+        Table(
+            "Leak audit",
+            f"Whether anything knew more than it could have known at its time: {audit.height} checks. {told}",
+            audit.sort(pl.col("status") != "fail", maintain_order=True).select("check_name", "status", "finding"),
+            status="status",
+        )
+    ]
+
+
+def trial_charts(trials: pl.DataFrame, run_id: str, /) -> list[Chart | Note]:
+    """Return net return or score of every training of the series so far, with this one marked; none without them."""
     if trials.is_empty():
         return []
+    if trials.height == 1:
+        text = (
+            "This is the first training on this series. The best of many tries looks good without skill: each later one"
+        )
+        return [Note("Trials so far", f"{text} is shown here, and counts in the verdict.")]
     own = [one == run_id for one in trials["run_id"]]
     is_known = "net_return" in trials.columns and trials["net_return"].is_not_null().any()
     column, title = ("net_return", "net return") if is_known else ("pr_auc", "PR-AUC")
@@ -130,18 +161,18 @@ def trial_charts(trials: pl.DataFrame, run_id: str, /) -> list[Chart]:
             "size": [13 if one else 8 for one in own],
             "color": [RED if one else GREY for one in own],
             "symbol": ["diamond" if one else "circle" for one in own],
+            "opacity": 1,
         },
         customdata=trials["run_id"].to_list(),
         hovertemplate="%{customdata}: %{y:.3f}<extra></extra>",
     )
     axes: dict[str, Any] = {"xaxis": {"title": {"text": "training"}, "dtick": 1 if trials.height < 20 else None}}
     axes["yaxis"] = {"title": {"text": title}} | (PERCENT if is_known else {})
-    count = "This is the first training" if trials.height == 1 else f"All {trials.height} trainings"
     return [
         Chart(
             "Trials so far",
-            f"{count} of this series; the diamond is this run. The best of many tries looks good without skill, "
-            "so the verdict counts all of them.",
+            f"All {trials.height} trainings on this series; the diamond is this run. The best of many tries looks good "
+            "without skill, so the verdict counts all of them.",
             go.Figure(points, {"height": 320} | axes),
         )
     ]

@@ -1,6 +1,6 @@
 """The top and the bottom of a run's page: the answer, key figures, and where the result comes from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -10,13 +10,16 @@ from mmf.report.tables import cell_text
 
 BPS = 10_000
 VOLATILITY = "volatility only"
+_PERFORMANCE = (
+    "net_return", "sharpe", "max_drawdown", "n_trades", "hit_rate", "exposure", "turnover", "break_even_cost"
+)  # fmt: skip
 _COLOURS: dict[str, Colour] = {"edge": "green", "inconclusive": "amber", "no edge": "red"}
 
 
 def light(card: Mapping[str, Any], /, *, title: str = "") -> Light:
     """Return the verdict of a run card; grey where the run is older than verdicts are."""
     verdict = card.get("verdict") or {}
-    if not verdict:
+    if not {"answer", "sentences"} <= verdict.keys():
         missing = ("This run has no verdict: it was trained before runs were backtested.", "Train the series again.")
         return Light("grey", "no verdict", missing, title)
     return Light(_COLOURS.get(verdict["answer"], "grey"), verdict["answer"], tuple(verdict["sentences"]), title)
@@ -35,6 +38,12 @@ def alarms(card: Mapping[str, Any], /) -> list[str]:
 def tiles(card: Mapping[str, Any], /) -> list[Tile]:
     """Return the key figures of a run card; those of the backtest only where there was one."""
     return [*_trading_tiles(card), *_score_tiles(card)]
+
+
+def side_cost(card: Mapping[str, Any], /) -> float:
+    """Return what a fill costs as a share of what is traded: fee and slippage."""
+    costs = (card.get("config") or {}).get("costs") or {}
+    return 1 - (1 - costs.get("fee", 0.0)) * (1 - costs.get("slippage", 0.0))
 
 
 def lineage(card: Mapping[str, Any], /) -> list[Table]:
@@ -57,7 +66,7 @@ def lineage(card: Mapping[str, Any], /) -> list[Table]:
 
 def configuration(card: Mapping[str, Any], /) -> dict[str, Any]:
     """Return all that a run was asked for, by dotted name."""
-    names = ("config", "costs", "trading", "threshold_constraints", "effort", "effort_reasons", "thresholds")
+    names = ("config", "trading", "effort", "effort_reasons", "thresholds")
     return _flat({name: card[name] for name in names if card.get(name) is not None})
 
 
@@ -72,22 +81,25 @@ def facts_frame(facts: Mapping[str, Any], /) -> pl.DataFrame:
 
 def _trading_tiles(card: Mapping[str, Any]) -> Iterator[Tile]:
     verdict = card.get("verdict") or {}
-    found = verdict.get("performance")
-    if not found:
+    if not verdict.get("performance"):
         return
-    held = verdict.get("buy_and_hold")
-    held = held.get("net_return") if isinstance(held, Mapping) else held
-    paid = card.get("costs") or {}
-    per_side = 1 - (1 - paid.get("fee", 0.0)) * (1 - paid.get("slippage", 0.0))
-    yield Tile("Net return", _share(found["net_return"], "+.1%"), f"buy and hold {_share(held, '+.1%')}")
+    found = dict.fromkeys(_PERFORMANCE) | verdict["performance"]
+    yield Tile("Net return", _share(found["net_return"], "+.1%"), f"98 % sure: {_range(verdict.get('interval'))}")
+    yield Tile("Buy and hold", _share(verdict.get("buy_and_hold"), "+.1%"), "of the same stretch")
+    yield Tile("Timing adds", _range(verdict.get("timing")), "98 % sure, to holding as much all the time")
     yield Tile("Random entry times", _share(verdict.get("p_random"), ".1%"), "did as well or better")
     yield Tile(
         "Sharpe, a year", _share(found["sharpe"], ".2f"), f"max. drawdown {_share(found['max_drawdown'], '.1%')}"
     )
     yield Tile("Trades", cell_text(found["n_trades"]), f"{_share(found['hit_rate'], '.0%')} gained")
-    yield Tile("In the market", _share(found["exposure"], ".0%"), f"turnover {found['turnover']:,.0f} times a year")
+    turnover = _share(found["turnover"], ",.0f")
+    yield Tile("In the market", _share(found["exposure"], ".0%"), f"turnover {turnover} times a year")
     even = found["break_even_cost"]
-    yield Tile("Break-even cost", "-" if even is None else f"{even * BPS:.1f} bps", f"{per_side * BPS:.1f} are paid")
+    yield Tile(
+        "Break-even cost",
+        "-" if even is None else f"{even * BPS:.1f} bps",
+        f"{side_cost(card) * BPS:.1f} bps are paid a side",
+    )
     yield Tile("Deflated Sharpe", _share(verdict.get("deflated_sharpe"), ".0%"), "sure that it is above luck")
     overfitting = verdict.get("overfitting_probability")
     note = "overfitting not known yet" if overfitting is None else f"{overfitting:.0%} likely overfitted"
@@ -100,9 +112,10 @@ def _score_tiles(card: Mapping[str, Any]) -> Iterator[Tile]:
     if not mixture:
         return
     beside = scores.get(VOLATILITY, {}).get("pr_auc")
-    coin = mixture["base_rate"]
-    yield Tile("PR-AUC", _score(mixture["pr_auc"]), f"coin {_score(coin)}, volatility {_score(beside)}")
-    yield Tile("Independent rows", f"{mixture['n_effective']:,.0f}", f"of {mixture['n']:,} judged: labels overlap")
+    coin = mixture.get("base_rate")
+    yield Tile("PR-AUC", _score(mixture.get("pr_auc")), f"coin {_score(coin)}, volatility {_score(beside)}")
+    n, independent = mixture.get("n"), mixture.get("n_effective")
+    yield Tile("Independent rows", _share(independent, ",.0f"), f"of {_share(n, ',')} judged: labels overlap")
 
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -114,6 +127,10 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
         else:
             found[path] = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
     return found
+
+
+def _range(bounds: Sequence[float] | None) -> str:
+    return "-" if not bounds else f"{bounds[0]:+.0%} to {bounds[1]:+.0%}"
 
 
 def _share(value: float | None, form: str) -> str:

@@ -25,7 +25,7 @@ from mmf.report.drawing import (
 )
 from mmf.report.parts import Chart
 
-TRIO = {"hurst_200": BLUE, "entropy_200": ORANGE, "fdi_200": GREEN}
+TRIO = {"hurst_200": (BLUE, "Hurst"), "entropy_200": (ORANGE, "entropy"), "fdi_200": (GREEN, "fractal d.")}
 N_SHARES = 400  # areas of more means than this flicker
 N_DRIFTED = 30
 
@@ -81,13 +81,15 @@ def epoch_charts(epochs: pl.DataFrame, /) -> list[Chart]:
     return [_learning(str(expert), runs) for (expert,), runs in epochs.group_by("expert", maintain_order=True)]
 
 
-def drift_charts(drift: pl.DataFrame, /) -> list[Chart]:
+def drift_charts(drift: pl.DataFrame, of_latents: Mapping[str, str], /) -> list[Chart]:
     """Return the columns that moved most between training and judged rows.
 
     Parameters
     ----------
     drift : pl.DataFrame
         column, psi, ks, mean_training, mean_judged, std_training.
+    of_latents : mapping of str to str
+        The feature that goes along most with each latent, named beside it.
     """
     worst = drift.filter(pl.col("psi").is_not_null()).sort("psi", "column", descending=[True, False])
     worst = worst.head(N_DRIFTED)[::-1]
@@ -96,7 +98,7 @@ def drift_charts(drift: pl.DataFrame, /) -> list[Chart]:
     moved = (worst["mean_judged"] - worst["mean_training"]) / worst["std_training"]
     bars = go.Bar(
         x=numbers(worst["psi"]),
-        y=worst["column"].to_list(),
+        y=[f"{name} ({of_latents[name]})" if name in of_latents else name for name in worst["column"]],
         orientation="h",
         marker={"color": [_drift_colour(psi) for psi in worst["psi"]]},
         customdata=list(zip(numbers(worst["ks"]), numbers(moved), strict=True)),
@@ -129,11 +131,14 @@ def _gate(symbol: str, rows: pl.DataFrame, market: pl.DataFrame | None, weights:
     if market is not None:
         own = market.filter(pl.col("symbol") == symbol) if symbol else market
         shown = thin(own, list(TRIO), n_points=1_500)
-        traces += [line(shown, name, name=name, colour=colour, row=2) for name, colour in TRIO.items()]
-        titles, heights = [*titles, "trio"], [*heights, 1.5]
-    row = len(titles) + 1
-    traces.append(line(thin(rows, ["close"], n_points=1_500), "close", name="close", colour=GREY, row=row))
-    layout = stacked([*heights, 1.0], [*titles, "close"], height=640, yaxis={"range": [0, 1], "tickformat": ".0%"})
+        for name, (colour, title) in TRIO.items():
+            heights, titles = [*heights, 0.7], [*titles, title]
+            traces.append(line(shown, name, name=name, colour=colour, row=len(titles), showlegend=False))
+    titles, heights = [*titles, "close"], [*heights, 1.0]
+    price = thin(rows, ["close"], n_points=1_500)
+    traces.append(line(price, "close", name="close", colour=GREY, row=len(titles), showlegend=False))
+    axes = {f"yaxis{row}": {"nticks": 4} for row in range(2, len(titles) + 1)}
+    layout = stacked(heights, titles, height=760, yaxis={"range": [0, 1], "tickformat": ".0%"}, **axes)
     blocks = "" if rows.height <= N_SHARES else f" Shares are means over {-(-rows.height // N_SHARES)} bars."
     return Chart(
         of("Whom the gate trusts", symbol),

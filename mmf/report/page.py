@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
+from itertools import count
 from typing import Any
 
 from plotly.offline import get_plotlyjs
@@ -12,6 +13,7 @@ from mmf.report.parts import Chart, Group, Light, Note, Part, Table, Tile
 from mmf.report.prose import prose
 from mmf.report.tables import table_html
 
+_LONG = 10  # characters of a figure that no longer fit a tile in large type
 _ASSETS = files("mmf.report") / "assets"
 # what figures take from the data; templates and titles are written here and may hold plotly's own <br> and <extra>
 _DATA_TEXT = ("x", "y", "text", "hovertext", "labels", "parents", "ids", "name", "customdata")
@@ -92,7 +94,8 @@ def _light(light: Light) -> str:
 
 def _tile(tile: Tile) -> str:
     note = f'<dd class="note">{escape(tile.note)}</dd>' if tile.note else ""
-    return f"<div><dt>{escape(tile.name)}</dt><dd>{escape(tile.value)}</dd>{note}</div>"
+    kind = ' class="long"' if len(tile.value) > _LONG else ""
+    return f"<div><dt>{escape(tile.name)}</dt><dd{kind}>{escape(tile.value)}</dd>{note}</div>"
 
 
 def _contents(groups: Sequence[Group]) -> str:
@@ -103,26 +106,24 @@ def _contents(groups: Sequence[Group]) -> str:
 
 
 def _sections(parts: Sequence[Part | Group]) -> Iterator[str]:
-    n_groups = n_parts = 0
+    """Groups and charts are numbered through the page: the first chart is chart-0, whatever stands before it."""
+    groups, charts = count(), count()
     for part in parts:
         if not isinstance(part, Group):
-            yield _section(n_parts, part)
-            n_parts += 1
+            yield _section(part, charts)
             continue
-        yield f'<h2 class="group" id="group-{n_groups}">{escape(part.title)}</h2>\n<p>{prose(part.lead)}</p>'
-        n_groups += 1
-        yield from (_section(n_parts + i, inner) for i, inner in enumerate(part.parts))
-        n_parts += len(part.parts)
+        yield f'<h2 class="group" id="group-{next(groups)}">{escape(part.title)}</h2>\n<p>{prose(part.lead)}</p>'
+        yield from (_section(inner, charts) for inner in part.parts)
 
 
-def _section(number: int, part: Part) -> str:
+def _section(part: Part, charts: Iterator[int]) -> str:
     match part:
         case Chart():
-            return _chart(number, part)
+            return _chart(next(charts), part)
         case Table():
             return table_html(part)
         case Note():
-            command = f" <code>{escape(part.command)}</code>" if part.command else ""
+            command = f'<code class="command">{escape(part.command)}</code>' if part.command else ""
             return f'<p class="absent"><strong>{escape(part.title)}.</strong> {prose(part.text)}{command}</p>'
 
 
@@ -134,7 +135,7 @@ def _chart(number: int, chart: Chart) -> str:
     data = json.dumps(figure, separators=(",", ":")).replace("</", "<\\/")
     height = figure["layout"].get("height", 420)
     return (
-        f'<section class="holder" id="part-{number}">\n<h3>{escape(chart.title)}</h3>\n'
+        f'<section class="holder">\n<h3>{escape(chart.title)}</h3>\n'
         f'<p class="caption">{prose(chart.caption)}</p>\n'
         f'<div class="chart" id="chart-{number}" style="height:{int(height)}px"></div>\n'
         f'<script type="application/json">{data}</script>\n</section>'

@@ -1,18 +1,18 @@
 """The page of one run."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from mmf.report.evidence import combination_charts, fold_charts, noise_floor_charts, trial_charts
-from mmf.report.figures import alarms, light, lineage, tiles
+from mmf.report.evidence import audit_tables, combination_charts, fold_charts, noise_floor_charts, trial_charts
+from mmf.report.figures import alarms, light, lineage, side_cost, tiles
 from mmf.report.inside import drift_charts, epoch_charts, gate_charts, uplift_charts
 from mmf.report.page import page
 from mmf.report.parts import Chart, Group, Note, Part, Table
 from mmf.report.scores import probability_charts, reliability_charts, score_charts
-from mmf.report.selection import council_charts, refinery_charts
+from mmf.report.selection import council_charts, refinery_charts, strongest
 from mmf.report.trading import cost_charts, equity_charts, schedule_charts, sweep_charts, trade_charts
 
 REFINERY = ("clusters", "members", "latents", "loadings")
@@ -58,14 +58,14 @@ class Picture(NamedTuple):
         Tables without which it is not drawn.
     draw : callable(RunRecord)
         Returns what is shown; nothing where the tables hold nothing to draw.
-    option : str
-        Of `mmf evaluate`, which writes the tables; empty where every run has them.
+    command : str
+        What writes the tables, with RUN for the run's name; empty where every run has them.
     """
 
     title: str
     needs: tuple[str, ...]
-    draw: Callable[[RunRecord], list[Chart]]
-    option: str = ""
+    draw: Callable[[RunRecord], Sequence[Part]]
+    command: str = ""
 
 
 def run_page(run: RunRecord, /) -> str:
@@ -94,8 +94,13 @@ def run_page(run: RunRecord, /) -> str:
 def _parts(run: RunRecord, pictures: tuple[Picture, ...]) -> Iterator[Part]:
     for picture in pictures:
         absent = [name for name in picture.needs if name not in run.tables]
-        charts = [] if absent else picture.draw(run)
-        yield from charts or [_left_out(run, picture, absent)]
+        try:
+            shown = [] if absent else picture.draw(run)
+        except pl.exceptions.ColumnNotFoundError as error:
+            column = str(error).partition("\n")[0]
+            yield Note(picture.title, f"Its table was written by another version of MMF: {column} is absent.")
+            continue
+        yield from shown or [_left_out(run, picture, absent)]
 
 
 def _left_out(run: RunRecord, picture: Picture, absent: list[str]) -> Note:
@@ -104,9 +109,9 @@ def _left_out(run: RunRecord, picture: Picture, absent: list[str]) -> Note:
         return Note(picture.title, f"Its table cannot be read: {why[0]}")
     if not absent:
         return Note(picture.title, "Nothing to draw: its table is empty, or the run has no such part.")
-    if picture.option:
-        text = "Evidence beyond one split takes more training and was not asked for. To get it:"
-        return Note(picture.title, text, f"mmf evaluate {run.run_id} {picture.option}")
+    if picture.command:
+        command = picture.command.replace("RUN", run.run_id)
+        return Note(picture.title, "It takes work of its own and was not asked for yet. To get it:", command)
     text = f"The run left no {absent[0].replace('_', ' ')} behind. A new training does:"
     return Note(picture.title, text, f"mmf train {run.card.get('series', 'SERIES')}")
 
@@ -140,7 +145,7 @@ def _draw_sweep(run: RunRecord) -> list[Chart]:
 
 
 def _draw_costs(run: RunRecord) -> list[Chart]:
-    return cost_charts(run.tables["cost_sensitivity"], run.verdict, run.card.get("costs") or {})
+    return cost_charts(run.tables["cost_sensitivity"], run.verdict, side_cost(run.card))
 
 
 def _draw_scores(run: RunRecord) -> list[Chart]:
@@ -149,7 +154,7 @@ def _draw_scores(run: RunRecord) -> list[Chart]:
 
 def _draw_reliability(run: RunRecord) -> list[Chart]:
     told = pl.DataFrame(run.card.get("reliability") or [])
-    return reliability_charts(told, horizon=run.card["config"]["label"]["horizon"])
+    return reliability_charts(told, horizon=(run.card["config"].get("label") or {}).get("horizon") or 1)
 
 
 def _draw_probability(run: RunRecord) -> list[Chart]:
@@ -158,8 +163,13 @@ def _draw_probability(run: RunRecord) -> list[Chart]:
 
 
 def _draw_noise(run: RunRecord) -> list[Chart]:
-    mixture = run.card["scores"]["mixture"]
-    return noise_floor_charts(run.tables["noise_floor"], {name: mixture[name] for name in ("roc_auc", "pr_auc")})
+    mixture = run.card["scores"].get("mixture") or {}
+    return noise_floor_charts(run.tables["noise_floor"], {name: mixture.get(name) for name in ("roc_auc", "pr_auc")})
+
+
+def _draw_drift(run: RunRecord) -> list[Chart]:
+    loadings = run.tables.get("loadings")
+    return drift_charts(run.tables["drift"], {} if loadings is None else strongest(loadings))
 
 
 def _draw_gate(run: RunRecord) -> list[Chart]:
@@ -191,15 +201,21 @@ _CONTENTS: tuple[tuple[str, str, tuple[Picture, ...]], ...] = (
         "Evidence",
         "Does it hold on other stretches of time, and what does the same pipeline make of nothing?",
         (
-            Picture("Walk-forward folds", ("folds",), lambda run: fold_charts(run.tables["folds"]), "--walk-forward 8"),
+            Picture(
+                "Walk-forward folds",
+                ("folds",),
+                lambda run: fold_charts(run.tables["folds"]),
+                "mmf evaluate RUN --walk-forward 8",
+            ),
             Picture(
                 "Combinations of training and judged time",
                 ("combinations",),
                 lambda run: combination_charts(run.tables["combinations"]),
-                "--combinations",
+                "mmf evaluate RUN --combinations",
             ),
-            Picture("Noise floor", ("noise_floor",), _draw_noise, "--noise-floor 20"),
+            Picture("Noise floor", ("noise_floor",), _draw_noise, "mmf evaluate RUN --noise-floor 20"),
             Picture("Trials so far", ("trials",), lambda run: trial_charts(run.tables["trials"], run.run_id)),
+            Picture("Leak audit", ("audit",), lambda run: audit_tables(run.tables["audit"]), "mmf audit RUN"),
         ),
     ),
     (
@@ -211,7 +227,7 @@ _CONTENTS: tuple[tuple[str, str, tuple[Picture, ...]], ...] = (
                 "What each expert is worth", (), lambda run: uplift_charts(run.card.get("switched_off") or [])
             ),
             Picture("Learning curves", ("epochs",), lambda run: epoch_charts(run.tables["epochs"])),
-            Picture("Feature drift", ("drift",), lambda run: drift_charts(run.tables["drift"])),
+            Picture("Feature drift", ("drift",), _draw_drift),
         ),
     ),
     (

@@ -48,7 +48,7 @@ def score_charts(intervals: pl.DataFrame | None, scores: Mapping[str, Mapping[st
             )
         )
         traces.append(_chance(score, scores, known, row))
-    layout: dict[str, Any] = {"grid": {"rows": len(SHOWN), "columns": 1, "pattern": "independent", "ygap": 0.35}}
+    layout: dict[str, Any] = {"grid": {"rows": len(SHOWN), "columns": 1, "pattern": "independent", "ygap": 0.3}}
     for row, title in enumerate(SHOWN.values(), 1):
         layout[f"xaxis{row}"] = {"title": {"text": title, "standoff": 5}}
         layout[f"yaxis{row}"] = {"type": "category", "categoryorder": "array", "categoryarray": models}
@@ -156,7 +156,7 @@ def _estimate(
 
 def _chance(score: str, scores: Mapping[str, Mapping[str, Any]], known: Mapping[str, Any], row: int) -> go.Scatter:
     """A dotted line at what a coin that knows the base rate would score."""
-    base = scores["mixture"]["base_rate"] or 0.0
+    base = scores.get("mixture", {}).get("base_rate") or 0.0
     x = {"pr_auc": base, "roc_auc": 0.5, "brier": base * (1 - base)}[score]
     return go.Scatter(
         x=[x] * len(known),

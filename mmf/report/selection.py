@@ -5,11 +5,13 @@ import polars as pl
 from plotly.colors import sample_colorscale
 
 from mmf.alpha_council.families import by_feature, by_lag
-from mmf.report.page import Chart
+from mmf.report.drawing import BLUE, GREY
+from mmf.report.parts import Chart
 
 N_FEATURES = 40
 VOTES = [[0.0, "#d9dce1"], [0.34, "#9ecae1"], [0.67, "#4292c6"], [1.0, "#08519c"]]
 SIGNED = "RdBu"
+PALE = {BLUE: "#6ca8e0", GREY: "#a2a9b5"}  # of the columns within a cluster
 
 
 def council_charts(votes: pl.DataFrame, /) -> list[Chart]:
@@ -67,22 +69,35 @@ def refinery_charts(
     return [_cluster_map(clusters, members), _latents(latents), _loadings(latents, loadings)]
 
 
+def strongest(loadings: pl.DataFrame, /) -> dict[str, str]:
+    """Return the base feature that goes along most with each latent."""
+    ranked = loadings.filter(pl.col("is_member")).sort(pl.col("correlation").abs(), descending=True)
+    return dict(ranked.group_by("latent").agg(pl.col("base").first()).rows())
+
+
 # ------------------------------------------------------------------------------------
 
 
 def _cluster_map(clusters: pl.DataFrame, members: pl.DataFrame) -> Chart:
-    names = [f"cluster {number}" for number in clusters["cluster"]]
+    told = clusters.select("cluster", "representative", "n_stable").rows()
+    names = {cluster: f"{cluster}: {column}" for cluster, column, _ in told}
+    shades = {cluster: BLUE if n_stable else GREY for cluster, _, n_stable in told}
+    within = [PALE[shades[cluster]] for cluster in members["cluster"]]
     tree = go.Treemap(
-        labels=[*names, *members["column"]],
-        parents=[*[""] * len(names), *(f"cluster {number}" for number in members["cluster"])],
+        labels=[*names.values(), *members["column"]],
+        parents=[*[""] * len(names), *(names[cluster] for cluster in members["cluster"])],
+        marker={"colors": [*shades.values(), *within], "line": {"width": 1}, "pad": {"t": 18, "b": 2, "l": 2, "r": 2}},
+        textfont={"color": "#ffffff"},
         hovertemplate="%{label}<extra></extra>",
+        tiling={"pad": 1},
         maxdepth=2,
     )
     return Chart(
         "Clusters of columns",
-        "Columns that move together lie in one box; the larger a box, the more of them say the same thing. Click on a "
-        "cluster to look into it.",
-        go.Figure(tree, {"height": 520, "margin": {"t": 10, "l": 10, "r": 10, "b": 10}}),
+        "Columns that move together lie in one box, named after the one that stands for the others; the larger a box, "
+        "the more of them say the same thing. Blue clusters have a latent that points the same way in most parts of "
+        "time, which the classic experts read. Click on a cluster to look into it.",
+        go.Figure(tree, {"height": 520, "margin": {"t": 10, "l": 0, "r": 0, "b": 10}, "uniformtext": {"mode": False}}),
     )
 
 
@@ -105,7 +120,12 @@ def _latents(latents: pl.DataFrame) -> Chart:
 
 
 def _loadings(latents: pl.DataFrame, loadings: pl.DataFrame) -> Chart:
-    chosen = latents.filter("is_stable").sort(pl.col("alignment").abs(), descending=True).head(20)["latent"].to_list()
+    chosen = (
+        latents.filter(pl.col("is_stable"))
+        .sort(pl.col("alignment").abs(), descending=True)
+        .head(20)["latent"]
+        .to_list()
+    )
     of_bases = (
         loadings.filter(pl.col("latent").is_in(chosen) & pl.col("is_member"))
         .group_by("latent", "base", maintain_order=True)

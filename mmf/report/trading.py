@@ -128,7 +128,7 @@ def sweep_charts(sweep: pl.DataFrame, /) -> list[Chart]:
         )
         for (column, name), shade in zip(told.items(), shades, strict=True)
     ]
-    for row in sweep.filter("is_chosen").iter_rows(named=True):
+    for row in sweep.filter(pl.col("is_chosen")).iter_rows(named=True):
         at = {"x": [row["threshold"]], "y": [row["net_return"]], "mode": "markers", "name": "chosen"}
         traces.append(go.Scatter(**at, marker={"symbol": "diamond", "size": 14, "color": RED}, hoverinfo="skip"))
     layout = stacked([2, 1], ["net return", "precision, recall"], height=480, yaxis=PERCENT)
@@ -145,12 +145,12 @@ def sweep_charts(sweep: pl.DataFrame, /) -> list[Chart]:
     ]
 
 
-def cost_charts(sensitivity: pl.DataFrame, verdict: Mapping[str, Any], costs: Mapping[str, float], /) -> list[Chart]:
+def cost_charts(sensitivity: pl.DataFrame, verdict: Mapping[str, Any], side_cost: float, /) -> list[Chart]:
     """Return the net return of the same trades at other costs, with the cost at which nothing is left.
 
-    None where trading costs nothing: all factors of nothing are the same.
+    None where a fill costs nothing: all factors of nothing are the same.
     """
-    paid = BPS * (1 - (1 - costs.get("fee", 0.0)) * (1 - costs.get("slippage", 0.0)))
+    paid = BPS * side_cost
     if paid <= 0:
         return []
     x = [float(f"{factor * paid:.4g}") for factor in sensitivity["factor"]]
@@ -161,6 +161,7 @@ def cost_charts(sensitivity: pl.DataFrame, verdict: Mapping[str, Any], costs: Ma
         mode="lines+markers",
         name="net return",
         line={"color": BLUE},
+        cliponaxis=False,
         customdata=sensitivity["factor"].to_list(),
         hovertemplate="%{x:.1f} bps a side (%{customdata} times): %{y:+.1%}<extra></extra>",
     )

@@ -30,6 +30,9 @@ def test_the_demo_does_the_whole_job(mmf: Run) -> None:
     places = [shown.find(section) for section in SECTIONS]
     assert -1 not in places
     assert places == sorted(places)
+    [page] = Path("artifacts/runs").glob("*/report.html")
+    assert shown.splitlines()[-1].split() == ["report", str(page)]
+    assert "Whom the gate trusts" in page.read_text(encoding="utf-8")
     predictions = pl.read_parquet("artifacts/money_machine_snapshot.parquet")
     experts = ("trend", "range", "stress", "cnn")
     assert predictions.columns[:5] == ["open_time", "symbol", "close", "label", "probability"]
@@ -47,6 +50,7 @@ def test_the_same_demo_twice_gives_the_same_hashes(mmf: Run) -> None:
     (version, snapshot), (same_version, later) = (card["table_state"].split("@S") for card in (first, second))
     assert version == same_version == "core@v1"
     assert int(later) >= int(snapshot)  # a run is a commit too
+    assert len(list(Path("artifacts/runs").glob("*/report.html"))) == 2
     listed = mmf("runs", "list")
     assert first["run_id"] in listed
     assert second["run_id"] in listed

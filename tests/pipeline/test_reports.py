@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mmf.errors import CallError, DataError
-from mmf.pipeline.reports import read_run, run_folder, write_comparison, write_report
+from mmf.pipeline.reports import read_run, write_comparison, write_report
 from tests.report.records import card, tables
 
 NEWEST, OLDEST = "20260202T000000-bbbbbb", "20260101T000000-aaaaaa"
@@ -19,25 +19,6 @@ def stored(artifacts: Path, run_id: str, *, with_tables: bool = True) -> Path:
             place = folder if name == "predictions" else folder / "tables"
             frame.write_parquet(place / f"{name}.parquet")
     return folder
-
-
-def test_a_run_is_found_by_name_and_the_newest_as_latest(tmp_path: Path) -> None:
-    folders = {name: stored(tmp_path, name, with_tables=False) for name in (NEWEST, OLDEST)}
-    stored(tmp_path, ".20270101T000000-unfini", with_tables=False)  # a run that is being written
-    assert run_folder(tmp_path, OLDEST) == folders[OLDEST]
-    assert run_folder(tmp_path, "latest") == folders[NEWEST]
-
-
-@pytest.mark.parametrize("name", ["20990101T000000-cccccc", "../runs/" + OLDEST, "", ".", "/etc", "latests"])
-def test_what_is_no_run_is_refused(tmp_path: Path, name: str) -> None:
-    stored(tmp_path, OLDEST, with_tables=False)
-    with pytest.raises(CallError, match=f"there is no run .*The newest is {OLDEST}.*mmf runs list"):
-        run_folder(tmp_path, name)
-
-
-def test_without_any_run_the_first_steps_are_named(tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="holds none yet: mmf run --offline"):
-        run_folder(tmp_path, "latest")
 
 
 def test_a_report_lies_in_the_folder_of_its_run(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ VERDICT = {
     "p_random": 0.04,
     "p_adjusted": 0.08,
     "interval": [-0.1, 0.2],
+    "timing": [-0.05, 0.14],
     "deflated_sharpe": 0.7,
     "n_trials": 2,
     "overfitting_probability": None,
@@ -49,7 +50,12 @@ def card(run_id: str = "20260101T000000-aaaaaa", **changes: Any) -> dict[str, An
         "series": "bybit:linear:BTCUSDT:60",
         "table_state": "core@v1@S2",
         "definition_hash": "ab" * 32,
-        "config": {"seed": 0, "lags": [1, 2], "label": {"kind": "hurdle", "horizon": 36}},
+        "config": {
+            "seed": 0,
+            "lags": [1, 2],
+            "label": {"kind": "hurdle", "horizon": 36},
+            "costs": {"fee": 0.00055, "slippage": 0.0002},
+        },
         "rows": rows,
         "suspicious": [],
         "telemetry": {"share_trend": 0.6, "share_cnn": 0.4},
@@ -68,7 +74,6 @@ def card(run_id: str = "20260101T000000-aaaaaa", **changes: Any) -> dict[str, An
         "environment": {"packages": {"numpy": "2.4.6"}, "python": "3.11.7", "machine": "Linux"},
         "vital_signs": {"total": 1_234_567},
         "verdict": VERDICT,
-        "costs": {"fee": 0.00055, "slippage": 0.0002},
     } | changes
 
 
@@ -174,7 +179,10 @@ def tables() -> dict[str, pl.DataFrame]:
                 "net_return": [-0.02, 0.0, -0.01, 0.01],
             }
         ),
-        "clusters": pl.DataFrame({"cluster": [0, 1]}),
+        "audit": pl.DataFrame(
+            {"check_name": ["a", "b"], "status": ["pass", "fail"], "finding": ["all hold", "one reads ahead"]}
+        ),
+        "clusters": pl.DataFrame({"cluster": [0, 1], "representative": ["rsi_14", "roc_5"], "n_stable": [0, 1]}),
         "members": pl.DataFrame({"column": ["rsi_14", "rsi_14_lag_1", "roc_5"], "cluster": [0, 0, 1]}),
         "latents": pl.DataFrame(
             {

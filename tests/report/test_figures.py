@@ -21,10 +21,12 @@ def test_an_older_run_has_a_grey_light_and_scores_alone() -> None:
 
 def test_key_figures() -> None:
     shown = {tile.name: (tile.value, tile.note) for tile in tiles(card())}
-    assert shown["Net return"] == ("+2.1%", "buy and hold +11.0%")
+    assert shown["Net return"] == ("+2.1%", "98 % sure: -10% to +20%")
+    assert shown["Buy and hold"] == ("+11.0%", "of the same stretch")
+    assert shown["Timing adds"] == ("-5% to +14%", "98 % sure, to holding as much all the time")
     assert shown["Random entry times"] == ("4.0%", "did as well or better")
     assert shown["Sharpe, a year"] == ("1.23", "max. drawdown -5.1%")
-    assert shown["Break-even cost"] == ("12.0 bps", "7.5 are paid")
+    assert shown["Break-even cost"] == ("12.0 bps", "7.5 bps are paid a side")
     assert shown["Trials"] == ("2", "overfitting not known yet")
     assert shown["PR-AUC"] == ("0.450", "coin 0.400, volatility 0.450")
 
@@ -46,5 +48,5 @@ def test_lineage_names_state_hashes_versions_and_configuration() -> None:
     assert told["Data lineage"]["rows.judged.count"] == "240"
     assert told["Hashes"]["predictions"] == "cd" * 32
     assert told["Versions"]["numpy"] == "2.4.6"
-    assert told["Configuration"]["costs.fee"] == "0.00055"
+    assert told["Configuration"]["config.costs.fee"] == "0.00055"
     assert configuration(card())["config.lags"] == "1, 2"

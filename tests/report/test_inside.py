@@ -11,8 +11,7 @@ def test_shares_are_stacked_above_the_trio_and_the_price() -> None:
     drawn = {trace.name: trace for trace in chart.figure.data}
     assert list(drawn) == ["trend", "cnn", "hurst_200", "entropy_200", "fdi_200", "close"]
     assert [drawn[name].stackgroup for name in ("trend", "cnn")] == ["shares", "shares"]
-    assert {drawn[name].yaxis for name in ("hurst_200", "fdi_200")} == {"y2"}
-    assert drawn["close"].yaxis == "y3"
+    assert [drawn[name].yaxis for name in ("hurst_200", "entropy_200", "fdi_200", "close")] == ["y2", "y3", "y4", "y5"]
     sums = [a + b for a, b in zip(drawn["trend"].y, drawn["cnn"].y, strict=True)]
     assert sums == pytest.approx([1.0] * len(sums), abs=1e-4)
 
@@ -50,8 +49,8 @@ def test_learning_curves_leave_out_what_was_not_measured() -> None:
 
 
 def test_the_column_that_moved_most_is_on_top() -> None:
-    (chart,) = drift_charts(tables()["drift"])
+    (chart,) = drift_charts(tables()["drift"], {"rsi_14": "roc_5"})
     bars = chart.figure.data[0]
-    assert list(bars.y) == ["rsi_14", "hurst_200"]
+    assert list(bars.y) == ["rsi_14 (roc_5)", "hurst_200"]
     assert [tuple(row) for row in bars.customdata] == [(0.1, 0.1), (0.3, pytest.approx(2.0))]
-    assert drift_charts(tables()["drift"].clear()) == []
+    assert drift_charts(tables()["drift"].clear(), {}) == []

@@ -73,6 +73,12 @@ def test_the_contents_lead_to_each_group() -> None:
     assert re.findall(r'id="(chart-\d)"', text) == ["chart-0", "chart-1", "chart-2"]
 
 
+def test_the_first_chart_is_number_0_whatever_stands_before_it() -> None:
+    table, note = Table("Figures", "", pl.DataFrame({"a": [1]})), Note("Absent", "Not there.")
+    text = own(page("t", "s", [note, BARS, Group("One", "", [table, note, BARS, table, BARS])]))
+    assert re.findall(r'id="(chart-\d)"', text) == ["chart-0", "chart-1", "chart-2"]
+
+
 def test_a_table_shows_its_status_with_a_sign_and_may_be_folded() -> None:
     frame = pl.DataFrame({"check_name": ["a", "b", "c"], "n_rows": [1200, 2, 3], "status": ["pass", "fail", "skipped"]})
     text = own(page("t", "s", [Table("Checks", "All.", frame, status="status", is_folded=True)]))
@@ -88,7 +94,7 @@ def test_a_table_shows_its_status_with_a_sign_and_may_be_folded() -> None:
 
 def test_what_is_not_there_is_named_with_the_command_that_gets_it() -> None:
     text = page("t", "s", [Note("Noise floor", "Not asked for:", "mmf evaluate R --noise-floor 20")])
-    assert "<code>mmf evaluate R --noise-floor 20</code>" in text
+    assert '<code class="command">mmf evaluate R --noise-floor 20</code>' in text
 
 
 @pytest.mark.parametrize(

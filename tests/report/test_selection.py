@@ -1,6 +1,7 @@
 import polars as pl
 
-from mmf.report.selection import council_charts, refinery_charts
+from mmf.report.drawing import BLUE, GREY
+from mmf.report.selection import PALE, council_charts, refinery_charts, strongest
 
 VOTES = pl.DataFrame(
     {
@@ -23,7 +24,7 @@ def test_the_council_is_drawn_with_the_best_feature_on_top() -> None:
     assert list(lags.figure.data[0].y) == [0.5, 0.5]
 
 
-CLUSTERS = pl.DataFrame({"cluster": [0, 1]})
+CLUSTERS = pl.DataFrame({"cluster": [0, 1], "representative": ["a_lag_1", "b"], "n_stable": [0, 1]})
 MEMBERS = pl.DataFrame({"column": ["a", "a_lag_1", "b"], "cluster": [0, 0, 1]})
 LATENTS = pl.DataFrame(
     {
@@ -45,13 +46,16 @@ LOADINGS = pl.DataFrame(
 
 def test_the_refinery_is_drawn() -> None:
     clusters, latents, loadings = refinery_charts(CLUSTERS, MEMBERS, LATENTS, LOADINGS)
-    assert dict(zip(clusters.figure.data[0].labels, clusters.figure.data[0].parents, strict=True)) == {
-        "cluster 0": "",
-        "cluster 1": "",
-        "a": "cluster 0",
-        "a_lag_1": "cluster 0",
-        "b": "cluster 1",
+    tree = clusters.figure.data[0]
+    assert dict(zip(tree.labels, tree.parents, strict=True)) == {
+        "0: a_lag_1": "",
+        "1: b": "",
+        "a": "0: a_lag_1",
+        "a_lag_1": "0: a_lag_1",
+        "b": "1: b",
     }
+    assert list(tree.marker.colors) == [GREY, BLUE, PALE[GREY], PALE[GREY], PALE[BLUE]]
     assert list(latents.figure.data[0].x) == ["latent_01_1", "latent_00_1"]
     assert list(loadings.figure.data[0].x) == ["latent_01_1"]
     assert list(loadings.figure.data[0].y) == ["b"]
+    assert strongest(LOADINGS) == {"latent_00_1": "a", "latent_01_1": "b"}

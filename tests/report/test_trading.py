@@ -64,7 +64,7 @@ def test_thresholds_that_break_a_constraint_are_hollow_and_the_chosen_one_is_mar
 )
 def test_the_cost_at_which_nothing_is_left(even: float | None, told: str, is_marked: bool) -> None:
     verdict = {"performance": {"break_even_cost": even}}
-    charts = cost_charts(tables()["cost_sensitivity"], verdict, {"fee": 0.00055, "slippage": 0.0002})
+    charts = cost_charts(tables()["cost_sensitivity"], verdict, 0.0007499)
     drawn = traces(charts)
     assert list(drawn["net return"].x) == [0.0, 7.499, 22.5]
     assert told in charts[0].caption
@@ -72,4 +72,4 @@ def test_the_cost_at_which_nothing_is_left(even: float | None, told: str, is_mar
 
 
 def test_trading_for_nothing_has_no_cost_to_vary() -> None:
-    assert cost_charts(tables()["cost_sensitivity"], VERDICT, {"fee": 0.0, "slippage": 0.0}) == []
+    assert cost_charts(tables()["cost_sensitivity"], VERDICT, 0.0) == []

@@ -13,7 +13,7 @@ function colours() {
 function layoutOf(figure, isNarrow) {
   const { text, grid, back } = colours();
   const given = figure.layout;
-  const layout = { ...given, paper_bgcolor: CLEAR, plot_bgcolor: CLEAR, font: { color: text, size: isNarrow ? 11 : 13 } };
+  const layout = { ...given, paper_bgcolor: CLEAR, plot_bgcolor: CLEAR, font: { family: "system-ui, sans-serif", color: text, size: isNarrow ? 11 : 13 } };
   layout.modebar = { bgcolor: CLEAR, color: text };
   layout.hoverlabel = { bgcolor: back, bordercolor: grid, font: { color: text }, ...given.hoverlabel };
   layout.margin = { t: 30, r: isNarrow ? 8 : 24, l: isNarrow ? 8 : 40, b: 30, ...given.margin };
