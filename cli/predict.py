@@ -25,7 +25,7 @@ _WRITERS = {".csv": "write_csv", ".parquet": "write_parquet", ".json": "write_js
 def predict(
     run_id: Annotated[str, typer.Argument(metavar="[RUN]", help="As `mmf runs list` names it.")] = "latest",
     *,
-    last: Annotated[int, typer.Option(min=1, help="So many of the newest bars.")] = 1,
+    last: Annotated[int | None, typer.Option(min=1, help="So many of the newest bars (default: 1).")] = None,
     start: Annotated[datetime | None, typer.Option(help="First open_time of a range, UTC.")] = None,
     end: Annotated[datetime | None, typer.Option(help="End of the range, UTC, itself left out.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write to a .csv, .json or .parquet file instead.")] = None,
@@ -47,12 +47,14 @@ def predict(
 
     if output is not None and output.suffix not in _WRITERS:
         raise CallError(f"--output {output} ends in none of {', '.join(_WRITERS)}. Name the file so.")
+    if last is not None and (start or end):
+        raise CallError(f"--last {last} and a range: name the newest bars, or --start and --end.")
     settings = read_settings(config)
     run = LoadedRun.load(run_folder(artifacts_path(artifacts, settings), run_id))
     with open_warehouse(warehouse, settings) as opened:
-        _bring_up_to_date(opened, run, settings)
+        run = _brought_up_to_date(opened, run, settings)
         with opened.pin() as snapshot:
-            told = predict_bars(snapshot, run, last=last, start=_utc(start), stop=_utc(end))
+            told = predict_bars(snapshot, run, last=last or 1, start=_utc(start), stop=_utc(end))
             state = f"{run.version}@S{snapshot.id}"
     if output is not None:
         getattr(told, _WRITERS[output.suffix])(output)
@@ -67,7 +69,7 @@ def predict(
 # ------------------------------------------------------------------------------------
 
 
-def _bring_up_to_date(warehouse: "Warehouse", run: "LoadedRun", settings: Settings) -> None:
+def _brought_up_to_date(warehouse: "Warehouse", run: "LoadedRun", settings: Settings) -> "LoadedRun":
     """Build what is due with the definitions that the model was trained on, or say which code has them."""
     from mmf.features.registry import feature_set
     from mmf.pipeline.lineage import needed_code
@@ -77,8 +79,10 @@ def _bring_up_to_date(warehouse: "Warehouse", run: "LoadedRun", settings: Settin
         if not warehouse.is_read_only:
             features = feature_set(set_name, user_features(settings))
             build_shown(warehouse, run.series, features, context=run.card["config"].get("context", ()))
-        return
-    version = next((known for known in warehouse.versions(set_name) if known.name == run.version), None)
+        return run.named_by(warehouse)
+    version = next(
+        (known for known in warehouse.versions(set_name) if known.definition_hash == run.card["definition_hash"]), None
+    )
     needed = needed_code(version, user_features(settings)) if version else "This warehouse has no such version."
     raise DataError(
         f"run {run.card['run_id']} reads {run.version}, which the code at hand does not compute. {needed} Predict with "

@@ -6,11 +6,11 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from mmf.errors import DataError
 from mmf.experts.protocol import ALONE, EpochRecord, Session, View
 from mmf.scheduler import Effort
+from mmf.threads import single_threaded
 
 
 class RangeExpert(BaseEstimator):
@@ -72,7 +72,7 @@ class RangeExpert(BaseEstimator):
 
     def predict_proba(self, X: np.ndarray, /) -> np.ndarray:
         """Return (n,) float64 probabilities of label 1; an exact copy of a stored row outvotes the rest."""
-        with threadpool_limits(1):
+        with single_threaded():
             return self.neighbors_.predict_proba(self.scaler_.transform(X))[:, 1].astype(np.float64)
 
     def vital_signs(self) -> dict[str, int]:

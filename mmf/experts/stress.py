@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from mmf.experts.protocol import ALONE, EpochRecord, Session, View
 from mmf.scheduler import Effort
+from mmf.threads import single_threaded
 
 
 class StressExpert(BaseEstimator):
@@ -61,7 +62,7 @@ class StressExpert(BaseEstimator):
 
     def predict_proba(self, X: np.ndarray, /) -> np.ndarray:
         """Return (n,) float64 probabilities of label 1, pessimistic by the cost of a false long."""
-        with threadpool_limits(1):
+        with single_threaded():
             return self.logistic_.predict_proba(self._scaled(X))[:, 1]
 
     def vital_signs(self) -> dict[str, int]:

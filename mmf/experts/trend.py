@@ -11,6 +11,7 @@ from mmf.experts.graph_visionary import GraphVisionary
 from mmf.experts.head import LogisticHead, logits_of
 from mmf.experts.protocol import ALONE, EpochRecord, Session, View
 from mmf.scheduler import Effort
+from mmf.threads import single_threaded
 
 
 class TrendExpert(BaseEstimator):
@@ -132,7 +133,7 @@ class TrendExpert(BaseEstimator):
 
         Rows are consecutive; the first 15 lack bars that GraphVisionary reads.
         """
-        with threadpool_limits(1):
+        with single_threaded():
             told = [self.boosting_.predict_proba(X)[:, 1]]
         if self.graph_ is not None:
             told.append(self.graph_.predict_proba(X[:, None], present=np.ones((len(X), 1), bool))[:, 0])

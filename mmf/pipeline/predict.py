@@ -1,8 +1,8 @@
 """A saved run put to use: what its model says of bars that have come since, or of any range."""
 
 import json
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,15 +10,15 @@ import numpy as np
 import polars as pl
 
 from mmf import model_store
-from mmf.bars import Interval, Series
+from mmf.bars import Series
 from mmf.errors import CallError, DataError
+from mmf.pipeline.recent import RecentRows, recent_rows
 from mmf.pipeline.refine import FOLDER
-from mmf.pipeline.scan import scan_features
 from mmf.rows import PHYSICS_TRIO, Rows
 from mmf.tensor_flex import TensorFlex
 from mmf.tensor_flex import load as load_refinery
 from mmf.trader import MoneyMachineTrader
-from warehouse import SeriesKey, Snapshot
+from warehouse import SeriesKey, Snapshot, Warehouse
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,15 @@ class LoadedRun:
         The refinery in front of it.
     threshold : float
         Probability above which a bar is long.
+    version : str
+        Feature version that it reads, such as `core@v1`, as the warehouse calls it in which it was trained.
     """
 
     card: dict[str, Any]
     trader: MoneyMachineTrader
     flex: TensorFlex | None
     threshold: float
+    version: str
 
     @classmethod
     def load(cls, folder: Path, /) -> Self:
@@ -54,25 +57,44 @@ class LoadedRun:
         try:
             card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
             has_refinery = card["tensor_flex"] is not None
+            said = {name: card[name] for name in ("run_id", "definition_hash")}
+            version = card["table_state"].partition("@S")[0]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{folder} holds no run whose card is readable ({error!r}). See the runs: mmf runs list"
             ) from error
         model = model_store.load(folder / "model")
-        if model.extra.get("run_id") != card["run_id"]:
+        if {name: model.extra.get(name) for name in said} != said:
             raise DataError(f"the model in {folder} belongs to another run than its card says. Train again.")
-        flex = load_refinery(folder / FOLDER).flex if has_refinery else None
-        return cls(card, model.trader, flex, float(model.extra["threshold"]))
+        stored = load_refinery(folder / FOLDER) if has_refinery else None
+        if stored and (
+            stored.identity.table_state != card["table_state"]
+            or stored.flex.names("full_latents") != model.trader.views_.get("latents")
+        ):
+            raise DataError(f"the refinery in {folder} belongs to another run than its card says. Train again.")
+        return cls(card, model.trader, stored and stored.flex, float(model.extra["threshold"]), version)
+
+    def named_by(self, warehouse: Warehouse, /) -> Self:
+        """Return the run with its feature version as a warehouse calls it: numbers are per warehouse, hashes are not.
+
+        Raises
+        ------
+        DataError
+            The warehouse holds nothing of these definitions.
+        """
+        set_name, wanted = self.version.partition("@")[0], self.card["definition_hash"]
+        names = [known.name for known in warehouse.versions(set_name) if known.definition_hash == wanted]
+        if not names:
+            raise DataError(
+                f"run {self.card['run_id']} reads features of definitions {wanted[:12]}, and this warehouse has none. "
+                f"Run: mmf features build {self.card['series']} --set {set_name}"
+            )
+        return replace(self, version=names[-1])
 
     @property
     def series(self) -> Series:
         """What it was trained on."""
         return Series.parse(self.card["series"])
-
-    @property
-    def version(self) -> str:
-        """Feature version that it reads, such as `core@v1`."""
-        return self.card["table_state"].partition("@S")[0]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -84,12 +106,15 @@ class LoadedRun:
         """Earlier bars that a prediction reads."""
         return max(expert.context_bars for expert in self.trader.experts_.values())
 
-    def predict(self, rows: Rows, /) -> pl.DataFrame:
-        """Say what the model says of consecutive rows of the feature table; see `MoneyMachineTrader.predict`."""
+    def predict(self, rows: Rows, asked: np.ndarray, /) -> pl.DataFrame:
+        """Say what the model says of those rows that are asked for, (n,) bool; see `MoneyMachineTrader.predict`.
+
+        The rows are consecutive ones of the feature table; the others are only looked back upon.
+        """
         refined = (
             rows.select(self.columns) if self.flex is None else self.flex.transform_rows(rows, mode="full_latents")
         )
-        return self.trader.predict(refined)
+        return self.trader.predict(refined.take(asked), history=refined)
 
 
 def predict(
@@ -136,14 +161,16 @@ def predict(
     if last < 1 or (start is not None and stop is not None and start >= stop):
         raise CallError(f"last {last}, {start} to {stop}: ask for one bar at least.")
     key = SeriesKey(*run.series.key)
-    table = _read(snapshot, run, last=last, start=start, stop=stop)
-    asked = table.filter(pl.col("is_asked"))
+    recent = recent_rows(
+        snapshot, run.series, run.version, run.columns, reach=run.reach, last=last, start=start, stop=stop
+    )
+    asked = recent.table.filter("is_asked")
     if asked.is_empty():
         raise DataError(f"{run.series} has no bar from {start} to {stop} in S{snapshot.id}. See: mmf data status")
-    opinions = run.predict(_rows(table, run.columns)).filter(table["is_asked"])
-    first, newest = asked["open_time"][0], asked["open_time"][-1]
+    opinions = run.predict(_rows(recent, run.columns), recent.table["is_asked"].to_numpy())
+    first, newest = (asked["open_time"].to_physical()[place] for place in (0, -1))
     grid = run.series.grid
-    numbers = {"start": grid.bar_number(_ms(first)), "stop": grid.bar_number(_ms(newest)) + 1}
+    numbers = {"start": grid.bar_number(first), "stop": grid.bar_number(newest) + 1}
     close = snapshot.scan("bars", key, **numbers).select("open_time", "close").collect()
     told = opinions.with_columns(
         pl.lit(run.series.symbol).alias("symbol"),
@@ -158,48 +185,6 @@ def predict(
 # ------------------------------------------------------------------------------------
 
 
-def _read(
-    snapshot: Snapshot, run: LoadedRun, *, last: int, start: datetime | None, stop: datetime | None
-) -> pl.DataFrame:
-    """The rows asked for and those before them that the networks read, as far as they are stored."""
-    files = snapshot.files("features", SeriesKey(*run.series.key), version=run.version)
-    grid = run.series.grid
-    first_stored = grid.open_time_ms(files[0].start) if files else 0
-    is_range = start is not None or stop is not None
-    begins = first_stored if start is None else _ms(start)
-    if not is_range and files:
-        begins = grid.open_time_ms(files[-1].stop) - last * grid.ms
-    margin = run.reach + 1
-    while True:  # holes make a stretch of time hold fewer rows than slots: look further back
-        from_ms = max(first_stored, begins - margin * grid.ms)
-        table = _scan(snapshot, run, from_ms, stop, grid)
-        n_asked = table.filter(pl.col("open_time") >= _time(begins)).height if is_range else min(last, table.height)
-        if table.height >= n_asked + run.reach or from_ms == first_stored:
-            break
-        margin *= 4
-    place = pl.int_range(pl.len()) >= table.height - n_asked
-    return table.with_columns(is_asked=place).tail(n_asked + run.reach)
-
-
-def _scan(snapshot: Snapshot, run: LoadedRun, from_ms: int, stop: datetime | None, grid: Interval) -> pl.DataFrame:
-    columns = dict.fromkeys([*run.columns, *PHYSICS_TRIO, "is_warm"])
-    bounds = {"start": _time(from_ms - grid.ms), "stop": stop}
-    table = scan_features(snapshot, run.series, run.version, columns=list(columns), **bounds).collect()
-    return table.filter(pl.col("open_time") >= _time(from_ms))
-
-
-def _rows(table: pl.DataFrame, columns: tuple[str, ...]) -> Rows:
-    nothing = np.full(table.height, np.nan), np.zeros(table.height, np.int64)
-    x = table.select(pl.col(columns).fill_null(np.nan)).to_numpy(order="c")
-    return Rows(table["open_time"].to_physical().to_numpy(), x, columns, *nothing)
-
-
-def _ms(time: datetime) -> int:
-    return int(time.timestamp() * 1000)
-
-
-def _time(ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=ms)
-
-
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+def _rows(recent: RecentRows, columns: tuple[str, ...]) -> Rows:
+    nothing = np.full(len(recent.x), np.nan), np.zeros(len(recent.x), np.int64)
+    return Rows(recent.table["open_time"].to_physical().to_numpy(), recent.x, columns, *nothing)

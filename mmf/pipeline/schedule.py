@@ -118,7 +118,7 @@ def _advised(
     if run.card["definition_hash"] != state.definition_hash:
         return Advice(is_due=True, reasons=("the features are defined otherwise now",), run_id=run.run_id)
     try:
-        loaded = LoadedRun.load(artifacts / "runs" / run.run_id)
+        loaded = LoadedRun.load(artifacts / "runs" / run.run_id).named_by(warehouse)
     except DataError as error:
         return Advice(is_due=True, reasons=(f"its model cannot be read: {error}",), run_id=run.run_id)
     with warehouse.pin(state.snapshot) as snapshot:

@@ -20,6 +20,7 @@ from mmf.tensor_flex.distil import distil
 from mmf.tensor_flex.moments import moments
 from mmf.tensor_flex.projection import location_and_spread, project, standardised
 from mmf.tensor_flex.stability import stability, time_blocks
+from mmf.threads import single_threaded
 
 Mode = Literal["selected", "full_latents"]
 AnyRows = TypeVar("AnyRows", bound=Rows)
@@ -276,7 +277,7 @@ class TensorFlex(TransformerMixin, BaseEstimator):
 
     def _refine(self, X: np.ndarray, mode: Mode) -> np.ndarray:
         x = X[:, self._places(self.refined_columns_)]
-        with threadpool_limits(1, "blas"):
+        with single_threaded("blas"):
             latents = project(x, self.weights_, median=self.median_, mean=self.mean_, scale=self.scale_)
         is_kept = np.ones(latents.shape[1], bool) if mode == "full_latents" else self.latents_["is_stable"].to_numpy()
         return np.hstack([X[:, self._places(self.bypass)], latents[:, is_kept]], dtype=np.float32)

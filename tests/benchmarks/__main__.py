@@ -19,6 +19,7 @@ from tests.benchmarks.backfill import measure_backfill
 from tests.benchmarks.cnn import measure_cnn
 from tests.benchmarks.council import print_council
 from tests.benchmarks.features import print_features
+from tests.benchmarks.prediction import measure_prediction, told
 from tests.benchmarks.processes import Cost, middle, run
 
 N_RUNS = 3
@@ -109,6 +110,8 @@ def main(names: Sequence[str]) -> None:
             f"{cost.windows_mib:,.0f} MiB",
             highlight=False,
         )
+    if not names or any(name in "prediction" for name in names):
+        console.print(f"\n{told(measure_prediction())}", highlight=False)
     if not names or any(name in "backfill" for name in names):
         with tempfile.TemporaryDirectory() as folder:
             done = measure_backfill(MMF, Path(folder))

@@ -125,7 +125,29 @@ def test_a_run_that_was_tampered_with_is_refused(stored: tuple[Warehouse, RunArt
     with pytest.raises(DataError, match="no run whose card is readable"):
         LoadedRun.load(folder)
     (folder / "card.json").write_text(json.dumps(card))
+    (folder / "card.json").write_text(json.dumps(card | {"definition_hash": "0" * 64}))
+    with pytest.raises(DataError, match=r"model in .* belongs to another run"):
+        LoadedRun.load(folder)
+    (folder / "card.json").write_text(json.dumps(card | {"table_state": "core@v1@S99"}))
+    with pytest.raises(DataError, match=r"refinery in .* belongs to another run"):
+        LoadedRun.load(folder)
+    (folder / "card.json").write_text(json.dumps(card))
+    assert LoadedRun.load(folder).threshold == card["thresholds"]["mixture"]
     model = next((folder / "model").rglob("*gate*.safetensors"))
     model.write_bytes(model.read_bytes()[:-1] + b"x")
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="was altered"):
         LoadedRun.load(folder)
+
+
+def test_a_model_brought_to_another_warehouse_finds_its_definitions_under_their_number_there(
+    loaded: LoadedRun, tmp_path: Path
+) -> None:
+    with Warehouse.open(tmp_path / "w", create=True) as other:
+        ingest(other, ListSource((walk(0, 700),)), SERIES)
+        with pytest.raises(DataError, match=r"this warehouse has none\. Run: mmf features build"):
+            loaded.named_by(other)
+        other.register_version("core", "0" * 64, [])  # other definitions have the number 1 here
+        build_features(other, SERIES, CORE)
+        here = loaded.named_by(other)
+        assert (loaded.version, here.version) == ("core@v1", "core@v2")
+        assert said(other, here, last=2)["open_time"].to_list() == walk(698, 2)["open_time"].to_list()
