@@ -16,6 +16,7 @@ from cli import (
     ingest,
     listings,
     predict,
+    replay,
     report,
     run,
     runs,
@@ -50,6 +51,7 @@ app.command("council")(council.council)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.add_typer(runs.app, name="runs")
+app.command("replay")(replay.replay)
 app.command("report")(report.report)
 app.command("sql")(sql.sql)
 

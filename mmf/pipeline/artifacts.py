@@ -131,14 +131,20 @@ def run_card(run_id: str, result: RunResult, /) -> dict[str, Any]:
         "trading": asdict(result.config.rules),
         "has_funding": result.traded.has_funding,
         "is_threshold_allowed": result.trained.is_threshold_allowed,
-        "hashes": {
-            "training_rows": rows_hash(prepared.training),
-            "judged_rows": rows_hash(prepared.judged),
-            "selection": selection_hash(result.selected.columns),
-            "refined_rows": rows_hash(result.refined.apply(prepared.training)),
-            "predictions": predictions_hash(result.judged.predictions),
-        },
+        "hashes": run_hashes(result),
         "environment": environment(),
+    }
+
+
+def run_hashes(result: RunResult, /) -> dict[str, str]:
+    """Return the hashes by which two runs are told apart, stage by stage."""
+    prepared = result.prepared
+    return {
+        "training_rows": rows_hash(prepared.training),
+        "judged_rows": rows_hash(prepared.judged),
+        "selection": selection_hash(result.selected.columns),
+        "refined_rows": rows_hash(result.refined.apply(prepared.training)),
+        "predictions": predictions_hash(result.judged.predictions),
     }
 
 

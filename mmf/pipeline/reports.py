@@ -17,6 +17,24 @@ from mmf.report.run import REFINERY, RunRecord, run_page
 __all__ = ["LATEST", "read_run", "run_folder", "write_comparison", "write_report"]
 
 
+def read_card(folder: Path, /) -> dict[str, Any]:
+    """Read a run's card.
+
+    Raises
+    ------
+    DataError
+        It is absent or no run card.
+    """
+    path = folder / "card.json"
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is no run card: {error}. Train again: mmf train") from error
+    if not isinstance(card, dict) or not {"run_id", "scores", "config"} <= card.keys():
+        raise DataError(f"{path} is no run card: run_id, scores or config is absent. Train again: mmf train")
+    return card
+
+
 def read_run(folder: Path, /) -> RunRecord:
     """Read a run's card and tables.
 
@@ -25,7 +43,7 @@ def read_run(folder: Path, /) -> RunRecord:
     DataError
         The card is absent or no run card. Tables that cannot be read are named in the record instead.
     """
-    card = _card(folder / "card.json")
+    card = read_card(folder)
     tables: dict[str, pl.DataFrame] = {}
     unreadable: dict[str, str] = {}
     for path in [folder / "predictions.parquet", *sorted((folder / "tables").glob("*.parquet"))]:
@@ -60,16 +78,6 @@ def write_comparison(first: Path, second: Path, output: Path, /) -> tuple[Path, 
 
 
 # ------------------------------------------------------------------------------------
-
-
-def _card(path: Path) -> dict[str, Any]:
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no run card: {error}. Train again: mmf train") from error
-    if not isinstance(card, dict) or not {"run_id", "scores", "config"} <= card.keys():
-        raise DataError(f"{path} is no run card: run_id, scores or config is absent. Train again: mmf train")
-    return card
 
 
 def _write(path: Path, text: str) -> None:
