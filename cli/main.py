@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    audit,
     council,
     data,
     demo,
@@ -52,6 +53,7 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.add_typer(runs.app, name="runs")
 app.command("replay")(replay.replay)
+app.command("audit")(audit.audit)
 app.command("report")(report.report)
 app.command("sql")(sql.sql)
 

@@ -33,7 +33,8 @@ def causality(
     features : FeatureSet
         Columns to audit.
     bars : pl.DataFrame
-        Bars of one series with open_time and the set's inputs, sorted; three times the set's memory.
+        Bars of one series with open_time and the set's inputs, sorted; three times the set's memory where no rows are
+        named.
     interval : Interval
         Grid of the series.
     rows : sequence of int, optional
@@ -51,8 +52,9 @@ def causality(
     DataError
         Too few bars.
     """
-    _check_enough(features, bars)
-    rows = rows or [bars.height * share // 8 for share in (4, 5, 7)]
+    if not rows:
+        _check_enough(features, bars)
+        rows = [bars.height * share // 8 for share in (4, 5, 7)]
     base = _compute(features, bars, interval)
     leaks = np.zeros(base.width - 1, np.int64)
     answers = np.zeros(base.width - 1, bool)

@@ -107,10 +107,10 @@ class Finished:
             why = "this warehouse has no record of the run. Was it trained in another? Name it: --warehouse DIR"
             return Line("run card", "not compared", detail=why)
         names = [name for name in {**recorded, **self.card} if recorded.get(name) != self.card.get(name)]
-        what = (
-            f"the card in {self.folder} was altered: {named(names)}. `mmf runs show {self.run_id}` shows the recorded."
-        )
-        return Line("run card", "differs" if names else "same", detail=what if names else "")
+        if not names:
+            return Line("run card", "same", detail="as the warehouse recorded it.")
+        told = f"the card in {self.folder} was altered: {named(names)}. As it was recorded: mmf runs show {self.run_id}"
+        return Line("run card", "differs", detail=told)
 
     def features(self, user: UserFeatures, versions: list[Version], /) -> tuple[FeatureSet | None, str]:
         """Return the set that computes its columns, or None and which code would."""

@@ -66,21 +66,21 @@ def write_report(folder: Path, output: Path | None = None, /) -> tuple[Path, Run
     """Write the page of a run, by default into its folder, and return where it lies and what it shows."""
     run = read_run(folder)
     path = output or folder / "report.html"
-    _write(path, run_page(run))
+    write_text(path, run_page(run))
     return path, run
 
 
 def write_comparison(first: Path, second: Path, output: Path, /) -> tuple[Path, tuple[RunRecord, RunRecord]]:
     """Write the page of two runs beside each other."""
     runs = read_run(first), read_run(second)
-    _write(output, comparison_page(*runs))
+    write_text(output, comparison_page(*runs))
     return output, runs
 
 
 # ------------------------------------------------------------------------------------
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, /) -> None:
     """Write beside the target, then rename: whoever has the page open never sees half of it."""
     if not path.absolute().parent.is_dir():
         raise CallError(f"--output {path}: there is no folder {path.absolute().parent}. Make it first.")

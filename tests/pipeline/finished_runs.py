@@ -2,16 +2,19 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from mmf.bars import Series
 from mmf.features.registry import UserFeatures, feature_set
-from mmf.pipeline.artifacts import RunArtifacts, save_run
+from mmf.labels import LabelConfig
+from mmf.markets.source import Batch
+from mmf.pipeline.artifacts import save_run
 from mmf.pipeline.build import build_features
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.ingest import ingest
@@ -24,7 +27,17 @@ from warehouse import Warehouse
 N_BARS = 2_700
 COLUMNS = ("log_return", "volatility_20", "rsi_14", "roc_5", "sma_dist_21", "hurst_200", "entropy_200", "fdi_200")
 USER = UserFeatures(None, (("few", COLUMNS),))
-CONFIG = TrainConfig(feature_set="few", lags=(1, 2), days=None, experts=("range", "stress"))
+LABEL = LabelConfig(horizon=6, hurdle=0.002)
+CONFIG = TrainConfig(feature_set="few", lags=(1, 2), days=None, experts=("range", "stress"), label=LABEL)
+
+
+@dataclass(frozen=True)
+class ClosedSource(ListSource):
+    """Was asked long after the last of its bars had closed."""
+
+    def batches(self, series: Series, wanted: Sequence[tuple[int, int]], /) -> Iterator[Batch]:
+        for batch in super().batches(series, wanted):
+            yield replace(batch, fetched_at_ms=1 << 40)
 
 
 @dataclass(frozen=True)
@@ -76,15 +89,17 @@ def rewrite(path: Path, **changed: pl.Expr) -> None:
 
 def fill(warehouse: Warehouse, *, user: UserFeatures = USER, set_name: str = "few") -> TableState:
     """Bring bars and features in."""
-    ingest(warehouse, ListSource((walk(0, N_BARS),)), SERIES)
+    ingest(warehouse, ClosedSource((walk(0, N_BARS),)), SERIES)
     build_features(warehouse, SERIES, feature_set(set_name, user))
     return resolve_state(warehouse, SERIES, set_name)
 
 
-def finished(root: Path, *, memory: SchedulerMemory = NOTHING_YET) -> Place:
+def finished(
+    root: Path, *, memory: SchedulerMemory = NOTHING_YET, user: UserFeatures = USER, set_name: str = "few"
+) -> Place:
     """A run from bars to its folder."""
-    place = Place(root)
-    with place.opened() as warehouse:
-        result = train(warehouse, fill(warehouse), CONFIG, user=USER, memory=memory)
-        saved: RunArtifacts = save_run(warehouse, result, place.artifacts)
-    return Place(root, saved.run_id)
+    with Place(root).opened() as warehouse:
+        state = fill(warehouse, user=user, set_name=set_name)
+        config = replace(CONFIG, feature_set=set_name)
+        result = train(warehouse, state, config, user=user, memory=memory)
+        return Place(root, save_run(warehouse, result, root / "artifacts").run_id)
