@@ -42,7 +42,8 @@ def scores(case: Case, /) -> Iterator[Check]:
         if name.endswith("probability")
     }
     best = max((score.roc_auc or 0.5, name) for name, score in scores.items())
-    finding = f"the best ROC-AUC of {len(scores)} models is {best[0]:.3f} ({best[1]}); less three standard errors none is beyond an honest one's."
+    told = f"the best ROC-AUC of {len(scores)} models is {best[0]:.3f} ({best[1]})"
+    finding = f"{told}; less three standard errors none is above what an honest one has."
     faults = [one.reason for one in suspicious_scores(scores)]
     faults += [one["reason"] for one in case.run.card.get("suspicious") or [] if one["subject"] in scores]
     yield judged_check("Target proxies", "no score is too good", faults, finding, next_step=DO_NOT_BELIEVE)
