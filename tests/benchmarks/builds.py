@@ -4,11 +4,14 @@ python -m tests.benchmarks.builds whole|workers|one_bar|reading FILE FOLDER N_BA
 """
 
 import json
+import multiprocessing
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -28,6 +31,7 @@ from warehouse.query import connect
 
 CORE = feature_set("core")
 SERIES = Series("binance", "spot", "BTCUSDT", "1")
+WARM = Series("binance", "spot", "WARM", "1")
 WARM_BARS = 400
 N_NEW_BARS = 60
 N_RUNS = 5
@@ -35,22 +39,36 @@ N_RUNS = 5
 Figures = dict[str, float]
 
 
-def whole(warehouse: Warehouse, bars: pl.DataFrame) -> Figures:
-    """A first build in this process; the bars are ingested by a child, so that its memory does not count."""
-    _warm(warehouse, bars)
-    _ingest(warehouse, SERIES, bars)
+@dataclass(frozen=True)
+class Bars:
+    """The last `n` bars of a file."""
+
+    file: Path
+    n: int
+
+    def read(self) -> pl.DataFrame:
+        """Read the file and keep its end."""
+        return pl.read_parquet(self.file)[-self.n :]
+
+
+def whole(warehouse: Warehouse, bars: Bars) -> Figures:
+    """A first build in this process; a child holds and ingests the bars, so that their memory does not count."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
+        child.submit(_fill, warehouse.root, bars).result()
+    build_features(warehouse, WARM, CORE)
     before_mib = _peak_mib()
     wall, cpu = _timed(lambda: build_features(warehouse, SERIES, CORE))
     return {
-        "us_a_bar": wall / bars.height * 1e6,
-        "cpu_us_a_bar": cpu / bars.height * 1e6,
+        "us_a_bar": wall / bars.n * 1e6,
+        "cpu_us_a_bar": cpu / bars.n * 1e6,
         "peak_mib": _peak_mib(),
         "before_mib": before_mib,
     }
 
 
-def workers(warehouse: Warehouse, bars: pl.DataFrame) -> Figures:
+def workers(warehouse: Warehouse, source: Bars) -> Figures:
     """The same work by one and by two processes, both warm, in turn; the least of two runs each."""
+    bars = source.read()
     seconds: dict[int, list[float]] = {1: [], 2: []}
     with Processes(1) as one, Processes(2) as two:
         for n_run in range(3):
@@ -65,8 +83,9 @@ def workers(warehouse: Warehouse, bars: pl.DataFrame) -> Figures:
     return {"one_s": min(seconds[1]), "two_s": min(seconds[2]), "gain": min(seconds[1]) / min(seconds[2])}
 
 
-def one_bar(warehouse: Warehouse, bars: pl.DataFrame) -> Figures:
+def one_bar(warehouse: Warehouse, source: Bars) -> Figures:
     """Ingest one new bar and bring the features up to it, again and again."""
+    bars = source.read()
     n = bars.height - N_NEW_BARS
     _ingest(warehouse, SERIES, bars[:n])
     build_features(warehouse, SERIES, CORE)
@@ -86,8 +105,9 @@ def one_bar(warehouse: Warehouse, bars: pl.DataFrame) -> Figures:
     }
 
 
-def reading(warehouse: Warehouse, bars: pl.DataFrame) -> Figures:
+def reading(warehouse: Warehouse, source: Bars) -> Figures:
     """All logical columns of two years of hours through `read_features`, and three lagged columns through SQL."""
+    bars = source.read()
     _ingest(warehouse, SERIES, bars)
     build_features(warehouse, SERIES, CORE)
     short = Series("binance", "spot", "SHORT", "1")
@@ -113,14 +133,15 @@ def _timed(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - began, time.process_time() - began_cpu
 
 
-def _warm(warehouse: Warehouse, bars: pl.DataFrame) -> None:
-    warm = Series("binance", "spot", "WARM", "1")
-    _ingest(warehouse, warm, bars[:WARM_BARS])
-    build_features(warehouse, warm, CORE)
+def _fill(root: Path, source: Bars) -> None:
+    bars = source.read()
+    with Warehouse.open(root) as warehouse:
+        _ingest(warehouse, SERIES, bars)
+        _ingest(warehouse, WARM, bars[:WARM_BARS])
 
 
 def _ingest(warehouse: Warehouse, series: Series, bars: pl.DataFrame) -> None:
-    step = 50_000  # as an exchange sends them, and so that ingesting takes no more memory than building
+    step = 50_000  # as an exchange sends them
     ingest(warehouse, ListSource(tuple(bars[first : first + step] for first in range(0, bars.height, step))), series)
 
 
@@ -139,12 +160,12 @@ def _new_warehouse(folder: Path) -> Iterator[Warehouse]:
         yield warehouse
 
 
-MEASURES: dict[str, Callable[[Warehouse, pl.DataFrame], Figures]] = {
+MEASURES: dict[str, Callable[[Warehouse, Bars], Figures]] = {
     measure.__name__: measure for measure in (whole, workers, one_bar, reading)
 }
 
 if __name__ == "__main__":
     name, file, scratch, n_bars = sys.argv[1:]
     with _new_warehouse(Path(scratch)) as opened:
-        figures = MEASURES[name](opened, pl.read_parquet(file)[-int(n_bars) :])
+        figures = MEASURES[name](opened, Bars(Path(file), int(n_bars)))
     sys.stdout.write(json.dumps(figures) + "\n")

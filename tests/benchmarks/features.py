@@ -45,7 +45,7 @@ def print_features(console: Console, bars: Path, folder: Path, /) -> None:
         "the same, written: us a bar",
         f"{large['us_a_bar']:.2f}",
         "4",
-        f"computed only {speeds['columns']:.2f}",
+        f"computed only {speeds['columns']:.2f}; CPU of both threads {large['cpu_us_a_bar']:.2f}",
         f"{large['us_a_bar'] / speeds['columns']:.2f}",
     )
     table.add_row(
