@@ -8,7 +8,7 @@ from cli.console import print_facts, print_json, print_table, results
 from cli.feature_sets import user_features
 from cli.options import AsOfOption, ConfigOption, JsonOption, WarehouseOption, open_warehouse
 from cli.settings import read_settings
-from mmf.errors import CallError
+from mmf.errors import CallError, DataError
 
 if TYPE_CHECKING:
     from mmf.bars import Series
@@ -110,6 +110,9 @@ def _series(warehouse: "Warehouse", text: str | None, a: str, b: str) -> "Series
             }
             for name in names
         ]
+    for name, keys in zip(names, held, strict=True):
+        if not keys:
+            raise DataError(f"no rows of {name} are stored now. See what is: mmf features versions")
     shared = sorted(held[0] & held[1])
     if len(shared) != 1:
         raise CallError(f"{len(shared)} series have both {names[0]} and {names[1]}. Name one with --series.")

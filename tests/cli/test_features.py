@@ -150,7 +150,7 @@ def test_an_edited_feature_makes_a_version_and_the_diff_tells(settled: Run) -> N
     printed = settled("features", "diff", "mine@v1", "mine@v2")
     assert "6 of 7 shared columns are equal bit for bit" in printed
     assert "mine@v2" in settled("features", "versions", "mine")
-    assert "Name one with --series" in settled("features", "diff", "mine@v1", "mine@v9", exit_code=2)
+    assert "no rows of mine@v9 are stored" in settled("features", "diff", "mine@v1", "mine@v9", exit_code=1)
 
 
 def test_workers_of_their_own_find_the_file_of_the_user(settled: Run) -> None:

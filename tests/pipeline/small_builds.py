@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from mmf.bars import LEDGER_SCHEMA, STORED_SCHEMA, Series
-from mmf.features.build import compute_chunk, plan_chunks
+from mmf.features.build import compute_chunk
 from mmf.features.kernels.smoothing import smoothed
 from mmf.features.record import Computation, Feature
 from mmf.features.registry import FeatureSet
@@ -92,13 +92,16 @@ def put(warehouse: Warehouse, bars: Bars, *, series: Series = SERIES, compacts: 
 
 
 def expected(bars: Bars, features: FeatureSet = SMALL) -> pl.DataFrame:
-    """The whole table, computed chunk by chunk without storage."""
+    """The whole table, computed chunk by chunk without storage and without the plan of a build."""
     frame = frame_of(bars)
-    times = frame["open_time"].to_physical().to_numpy()
-    chunks = plan_chunks(times, SERIES.grid, chunk_bars=CUT.layout.chunk, lead_bars=CUT.lead_bars)
-    return pl.concat(
-        compute_chunk(features, frame[c.read], interval=SERIES.grid, n_own=c.own.stop - c.own.start) for c in chunks
-    )
+    places = {number: place for place, number in enumerate(sorted(bars))}
+    found = []
+    for chunk in sorted({number // CUT.layout.chunk for number in bars}):
+        read = [number for number, _ in read_of(bars, chunk)]
+        n_own = sum(number // CUT.layout.chunk == chunk for number in read)
+        rows = frame[[places[number] for number in read]]
+        found.append(compute_chunk(features, rows, interval=SERIES.grid, n_own=n_own))
+    return pl.concat(found)
 
 
 def stored(warehouse: Warehouse, *, version: str = "small@v1", series: Series = SERIES) -> pl.DataFrame:
