@@ -109,7 +109,7 @@ def plan(
     print_table(rows, columns, right=columns[2:])
     print_facts(
         {
-            "time": f"about {planned.seconds:.1f} s",
+            "time": f"about {planned.seconds:.1f} s; the first build on a machine compiles its kernels, half a minute",
             "memory": f"about {planned.peak_mib:,} MiB, {planned.n_busy} {'chunks' if planned.n_busy > 1 else 'chunk'} "
             "at a time",
         }

@@ -15,7 +15,9 @@ from warehouse import Warehouse
 SECONDS_A_VALUE = 2.2e-8  # one value computed, hashed and written
 SECONDS_A_CHUNK = 0.01  # reading the bars before it, and what is the same for each
 ROW_BYTES = 13  # open_time, missing_bars, is_warm
-PROCESS_MIB = 260  # an interpreter with its libraries and kernels
+ALONE_MIB = 320  # a process that computes, records and prints, with its libraries and kernels
+PARENT_MIB = 240  # one that leaves computing to others
+WORKER_MIB = 260  # one that computes alone
 BYTES_A_VALUE = 36  # float64 as computed; rounded and encoded, twice, since one chunk is written while the next runs
 
 
@@ -104,7 +106,7 @@ def plan_build(
         jobs=plans,
         seconds=(n_values * SECONDS_A_VALUE + n_chunks * SECONDS_A_CHUNK) / min(n_busy, max(1, n_chunks)),
         n_busy=n_busy,
-        peak_mib=_peak_mib(widest, n_busy, cut) if widest else 0,
+        peak_mib=_peak_mib(widest, n_busy, n_workers, cut) if widest else 0,
     )
 
 
@@ -120,11 +122,13 @@ def chunks_in_flight(
     """
     if max_memory_mib is None:
         return n_workers
-    fitting = [n for n in range(1, n_workers + 1) if _peak_mib(features, n, cut) <= max_memory_mib]
+    fitting = [n for n in range(1, n_workers + 1) if _peak_mib(features, n, n_workers, cut) <= max_memory_mib]
     if not fitting:
+        least = _peak_mib(features, 1, n_workers, cut)
+        fewer = "build with one worker, " if n_workers > 1 else ""
         raise CallError(
-            f"a chunk of {features.name} ({len(features.columns)} columns) takes about {_peak_mib(features, 1, cut)} "
-            f"MiB, and the limit is {max_memory_mib} MiB. Raise --max-memory, or build a smaller set."
+            f"a chunk of {features.name} ({len(features.columns)} columns) takes about {least} MiB, and the limit is "
+            f"{max_memory_mib} MiB. Raise --max-memory, {fewer}or build a smaller set."
         )
     return max(fitting)
 
@@ -154,9 +158,8 @@ def _job_plan(warehouse: Warehouse, job: Job, cut: Cut) -> JobPlan:
     )
 
 
-def _peak_mib(features: FeatureSet, n_busy: int, cut: Cut) -> int:
-    """Memory of the caller and, where there are several, of each worker process."""
+def _peak_mib(features: FeatureSet, n_busy: int, n_workers: int, cut: Cut) -> int:
+    """Memory of the caller and, where there are several, of each process at work; one without work never starts."""
     n_values = (cut.layout.chunk + cut.lead_bars) * len(features.columns)
     working = n_values * BYTES_A_VALUE / 2**20
-    n_idle = 1 if n_busy > 1 else 0
-    return round(n_busy * (PROCESS_MIB + working) + n_idle * PROCESS_MIB)
+    return round(ALONE_MIB + working if n_workers == 1 else PARENT_MIB + n_busy * (WORKER_MIB + working))

@@ -24,6 +24,7 @@ from mmf.features.registry import feature_set
 from mmf.pipeline.build import Job, build_features, build_many
 from mmf.pipeline.executors import Processes
 from mmf.pipeline.ingest import ingest
+from mmf.pipeline.plan import plan_build
 from mmf.pipeline.scan import read_features
 from tests.pipeline.sources import ListSource
 from warehouse import Warehouse
@@ -56,13 +57,13 @@ def whole(warehouse: Warehouse, bars: Bars) -> Figures:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
         child.submit(_fill, warehouse.root, bars).result()
     build_features(warehouse, WARM, CORE)
-    before_mib = _peak_mib()
+    planned = plan_build(warehouse, [Job(SERIES, CORE)])
     wall, cpu = _timed(lambda: build_features(warehouse, SERIES, CORE))
     return {
         "us_a_bar": wall / bars.n * 1e6,
         "cpu_us_a_bar": cpu / bars.n * 1e6,
         "peak_mib": _peak_mib(),
-        "before_mib": before_mib,
+        "planned_mib": planned.peak_mib,
     }
 
 

@@ -52,7 +52,7 @@ def print_features(console: Console, bars: Path, folder: Path, /) -> None:
         f"peak MiB, {LONG:,} bars",
         f"{large['peak_mib']:.0f}",
         "1,024",
-        f"{MIDDLE:,} bars {small['peak_mib']:.0f}",
+        f"{MIDDLE:,} bars {small['peak_mib']:.0f}; planned {large['planned_mib']:.0f}",
         f"{large['peak_mib'] / small['peak_mib']:.2f}",
     )
     table.add_row(

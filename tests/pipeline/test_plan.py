@@ -69,6 +69,13 @@ def test_memory_bounds_the_chunks_in_flight() -> None:
         chunks_in_flight(core, n_workers=8, max_memory_mib=100)
 
 
+def test_the_process_that_hands_chunks_out_counts_too() -> None:
+    core = feature_set("core")
+    assert chunks_in_flight(core, n_workers=1, max_memory_mib=500) == 1
+    with pytest.raises(CallError, match="build with one worker"):
+        chunks_in_flight(core, n_workers=2, max_memory_mib=500)
+
+
 def test_without_bars_the_command_that_brings_them_is_named(warehouse: Warehouse) -> None:
     with pytest.raises(DataError, match="mmf ingest"):
         plan_build(warehouse, [replace(JOB, series=replace(SERIES, symbol="NONE"))], cut=CUT)
