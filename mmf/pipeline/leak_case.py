@@ -103,7 +103,7 @@ def opened_case(warehouse: Warehouse, folder: Path, /, *, user: UserFeatures) ->
     except MMFError as error:
         loaded, broken = None, str(error)
     with warehouse.pin(state.snapshot) as snapshot:
-        prepared = prepare(warehouse, state, run.config, user=user)
+        prepared = prepare(warehouse, state, run.config, user=user, must_be_current=False)
         yield Case(warehouse, snapshot, run, state, user, features, lost, loaded, broken, prepared)
 
 

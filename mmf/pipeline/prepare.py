@@ -53,9 +53,21 @@ class Prepared:
 
 
 def prepare(
-    warehouse: Warehouse, state: TableState, config: TrainConfig, /, *, user: UserFeatures = MMF_ONLY
+    warehouse: Warehouse,
+    state: TableState,
+    config: TrainConfig,
+    /,
+    *,
+    user: UserFeatures = MMF_ONLY,
+    must_be_current: bool = True,
 ) -> Prepared:
     """Read the rows and cut them in time, purged by the label's horizon.
+
+    Parameters
+    ----------
+    must_be_current : bool
+        Refuse features that are not what their bars give, or that other code computed; False where the rows of a
+        finished run are looked at as they are.
 
     Raises
     ------
@@ -74,7 +86,9 @@ def prepare(
             days=config.days,
         )
         funding = funding_rates(snapshot, *state.series.key[:3]).select("funding_time", "rate")
-        require_current(warehouse, snapshot, state, since_ms=dataset.first_read_ms, context=config.context, user=user)
+        if must_be_current:
+            since = dataset.first_read_ms
+            require_current(warehouse, snapshot, state, since_ms=since, context=config.context, user=user)
     rows, split = dataset.rows, chronological_split(dataset.rows, test_share=config.test_share)
     is_judged = rows.open_time_ms >= split.test_start_ms
     n_purged = int((~is_judged & ~np.isnan(rows.label)).sum()) - len(split.train)

@@ -10,23 +10,27 @@ import polars as pl
 import pytest
 
 from mmf import model_store
+from mmf.bars import Interval
 from mmf.errors import DataError
 from mmf.evaluation.leaks import Check, LeakAudit
-from mmf.features.registry import UserFeatures
+from mmf.features.registry import UserFeatures, feature_set
 from mmf.pipeline.artifacts import save_run
+from mmf.pipeline.build import build_features
+from mmf.pipeline.ingest import ingest
 from mmf.pipeline.judge import judge
 from mmf.pipeline.leak_audit import audit_run, save_audit
 from mmf.pipeline.ledger import read_ledger
 from mmf.pipeline.prepare import Prepared, prepare
 from mmf.pipeline.refine import refine
+from mmf.pipeline.replay import replay
 from mmf.pipeline.stages import RunResult
-from mmf.pipeline.state import resolve_state
+from mmf.pipeline.state import in_interval, resolve_state
 from mmf.pipeline.trading import trade
-from mmf.pipeline.train import NOTHING_YET, fit, select
+from mmf.pipeline.train import NOTHING_YET, fit, select, train
 from mmf.rows import TrainingRows
 from mmf.scheduler import market_state, recommend
-from tests.pipeline.finished_runs import COLUMNS, CONFIG, USER, Place, finished, rewrite
-from tests.pipeline.sources import SERIES
+from tests.pipeline.finished_runs import COLUMNS, CONFIG, USER, ClosedSource, Place, fill, finished, rewrite
+from tests.pipeline.sources import SERIES, walk
 
 LEAKY = '''
 import polars as pl
@@ -89,6 +93,31 @@ def test_an_honest_run_is_clean(run: Place) -> None:
         *("Record", "Features", "Labels", "Split", "Selection", "Target proxies", "Model")
     }
     assert len(audit.checks) == 19
+
+
+def test_a_run_that_looks_into_a_longer_interval_is_clean_and_comes_out_the_same(tmp_path: Path) -> None:
+    place = Place(tmp_path / "run")
+    longer = in_interval(SERIES, Interval("240"))
+    config = replace(CONFIG, context=("240",))
+    with place.opened() as warehouse:
+        bars = walk(0, 3_700)
+        ingest(warehouse, ClosedSource((bars,)), SERIES)
+        ingest(warehouse, ClosedSource((in_fours(bars),)), longer)
+        build_features(warehouse, longer, feature_set("few", USER))
+        result = train(warehouse, fill(warehouse), config, user=USER)
+        place = Place(place.root, save_run(warehouse, result, place.artifacts).run_id)
+        assert replay(warehouse, place.folder, user=USER).answer == "same"
+    audit = audited(place)
+    assert failed(audit) == {}
+    assert skipped(audit) == ["labels of other times teach nothing"]
+    assert "4,625 bars" in audit.checks[1].finding
+
+
+def in_fours(bars: pl.DataFrame) -> pl.DataFrame:
+    """Hourly bars as bars of four hours."""
+    of = {"open": pl.first, "high": pl.max, "low": pl.min, "close": pl.last, "volume": pl.sum, "turnover": pl.sum}
+    longer = bars.group_by_dynamic("open_time", every="4h").agg(function(name) for name, function in of.items())
+    return longer.select(bars.columns)
 
 
 def test_a_leaky_feature_of_ones_own_is_seen_by_three_checks(tmp_path: Path) -> None:
