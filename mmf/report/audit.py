@@ -44,9 +44,17 @@ def _table(checks: list[Check]) -> Table:
     }
     if any(check.next_step for check in checks):
         columns["what_to_do"] = [check.next_step for check in checks]
-    return Table(checks[0].group, _caption(checks), pl.DataFrame(columns), status="is")
-
-
-def _caption(checks: list[Check]) -> str:
     n_passed = sum(check.status == "pass" for check in checks)
-    return f"{n_passed} of {len(checks)} passed."
+    title = f"{n_passed} of {len(checks)} passed"
+    return Table(title, _METHODS[checks[0].group], pl.DataFrame(columns), status="is")
+
+
+_METHODS = {
+    "Record": "The card in the folder beside the one that the warehouse keeps.",
+    "Features": "Stored values beside values computed anew; the same table where bars after some time are other ones.",
+    "Labels": "Counted again from the bars, one by one.",
+    "Split": "Counts, times and hashes of the card beside a plain count.",
+    "Selection": "Fitted again in a market of the same past and another future.",
+    "Target proxies": "How well columns and scores tell the target, beside how well an honest one can.",
+    "Model": "What the stored model says now beside what the run said.",
+}
