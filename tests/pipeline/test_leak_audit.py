@@ -69,20 +69,31 @@ def skipped(audit: LeakAudit) -> list[str]:
 
 
 def with_fault(
-    place: Place, change: Callable[[Prepared], Prepared], *, selects_on: Callable = lambda p: p.training
+    place: Place,
+    change: Callable[[Prepared], Prepared] = lambda prepared: prepared,
+    *,
+    selects_on: Callable[[Prepared], TrainingRows] = lambda prepared: prepared.training,
+    refines_on: Callable[[Prepared], TrainingRows] = lambda prepared: prepared.training,
 ) -> Place:
     """A run of the same pipeline in which one stage was handed what it must not see."""
     with place.opened() as warehouse:
         state = resolve_state(warehouse, SERIES, place.card["table_state"])
         prepared = change(prepare(warehouse, state, CONFIG, user=USER))
         selected = select(selects_on(prepared), CONFIG)
-        refined = refine(prepared.training, selected.columns, state, CONFIG)
+        refined = refine(refines_on(prepared), selected.columns, state, CONFIG)
         trained = fit(prepared, refined, CONFIG, recommend(market_state(prepared.training)))
         judged = judge(prepared, refined, trained, CONFIG)
         ledger = read_ledger(warehouse, str(SERIES))
         traded = trade(prepared, trained, judged, CONFIG, ledger=ledger, predictions_hash="")
         result = RunResult(CONFIG, prepared, selected, refined, trained, judged, traded, NOTHING_YET)
         return Place(place.root, save_run(warehouse, result, place.artifacts).run_id)
+
+
+def everything(prepared: Prepared) -> TrainingRows:
+    """All labelled rows, past a guard that is lied to."""
+    rows = prepared.dataset.rows
+    kept = rows.take(~np.isnan(rows.label))
+    return TrainingRows.of(kept, known_before_ms=int(kept.label_end_ms.max()))
 
 
 def test_an_honest_run_is_clean(run: Place) -> None:
@@ -120,7 +131,7 @@ def in_fours(bars: pl.DataFrame) -> pl.DataFrame:
     return longer.select(bars.columns)
 
 
-def test_a_leaky_feature_of_ones_own_is_seen_by_three_checks(tmp_path: Path) -> None:
+def test_a_leaky_feature_of_ones_own_is_seen_wherever_it_shows(tmp_path: Path) -> None:
     file = tmp_path / "own.py"
     file.write_text(LEAKY)
     user = UserFeatures(file, (("own", (*COLUMNS, "tomorrow")),))
@@ -130,6 +141,7 @@ def test_a_leaky_feature_of_ones_own_is_seen_by_three_checks(tmp_path: Path) -> 
     assert "tomorrow" in found["each feature is blind to later bars"].finding
     assert "tomorrow" in found["the whole table is blind to later bars"].finding
     assert "tomorrow" in found["no column tells the target"].finding
+    assert "predictions moved when only later bars changed" in found["predictions are blind to later bars"].finding
     assert "mmf features audit" in found["each feature is blind to later bars"].next_step
 
 
@@ -146,15 +158,15 @@ def test_a_purge_that_was_switched_off_is_seen(place: Place) -> None:
 
 
 def test_a_selection_that_saw_judged_rows_is_seen(place: Place) -> None:
-    def everything(prepared: Prepared) -> TrainingRows:
-        rows = prepared.dataset.rows
-        kept = rows.take(~np.isnan(rows.label))
-        return TrainingRows.of(kept, known_before_ms=int(kept.label_end_ms.max()))
-
-    found = failed(audited(with_fault(place, lambda prepared: prepared, selects_on=everything)))
+    found = failed(audited(with_fault(place, selects_on=everything)))
     council = found["the council never saw a judged row"]
     assert "only then: " in council.finding or "only now: " in council.finding
     assert not {"training ends before judging begins", "purged as the horizon asks", MODEL} & set(found)
+
+
+def test_a_refinery_that_saw_judged_rows_is_seen(place: Place) -> None:
+    found = failed(audited(with_fault(place, refines_on=everything)))
+    assert set(found) == {"the refinery never saw a judged row"}
 
 
 def test_tampered_predictions_are_seen(place: Place) -> None:
