@@ -230,8 +230,6 @@ class Warehouse:
 
         Yields a call that tells whether nobody else uses them, and if so keeps others waiting to the end.
         """
-        if self.is_read_only:
-            self.begin()
         return shared_lock(self._locks / f"versions--{checked_set(set_name)}.lock")
 
     def forget_version(self, set_name: str, number: int, /) -> None:

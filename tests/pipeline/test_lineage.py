@@ -11,7 +11,6 @@ from mmf.features.registry import FeatureSet, feature_set
 from mmf.pipeline.lineage import changed_definitions, code_matches, needed_code, register, registered
 from tests.pipeline.feature_tables import publish, table
 from warehouse import SeriesKey, Version, Warehouse
-from warehouse.errors import ReadOnlyError
 
 CORE = feature_set("core")
 
@@ -126,15 +125,6 @@ def test_a_version_that_another_build_is_about_to_write_stays(tmp_path: Path) ->
         with pytest.raises(ZeroDivisionError):
             failing(theirs, CORE, meanwhile=lambda: held.enter_context(registered(ours, [CORE])))
         assert newest(ours).name == "core@v1"
-
-
-def test_a_warehouse_that_is_read_only_registers_nothing(tmp_path: Path) -> None:
-    Warehouse.open(tmp_path / "w", create=True).close()
-    with Warehouse.open(tmp_path / "w", read_only=True) as warehouse:
-        before = {path: path.stat().st_mtime_ns for path in (tmp_path / "w").rglob("*")}
-        with pytest.raises(ReadOnlyError):
-            failing(warehouse, CORE)
-        assert {path: path.stat().st_mtime_ns for path in (tmp_path / "w").rglob("*")} == before
 
 
 def test_the_number_that_is_free_again_may_have_other_columns(warehouse: Warehouse) -> None:
