@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from mmf.bars import Interval, Series
-from mmf.errors import MMFError
-from mmf.evaluation.replays import named, selection_difference, table_difference
+from mmf.errors import DataError, MMFError
+from mmf.evaluation.replays import HASHES, named, selection_difference, table_difference
 from mmf.features.context import split_context
 from mmf.features.lags import split_lag
 from mmf.features.registry import FeatureSet, UserFeatures
@@ -96,6 +96,8 @@ def opened_case(warehouse: Warehouse, folder: Path, /, *, user: UserFeatures) ->
         The card, the snapshot or the rows of it cannot be read.
     """
     run = Finished.read(folder)
+    if absent := [name for name in HASHES if name not in run.card["hashes"]]:
+        raise DataError(f"the card of {run.run_id} is older and has no hash of its {absent[0]}. Train anew to audit.")
     state = run.state(warehouse)
     features, lost = run.features(user, warehouse.versions())
     try:

@@ -219,9 +219,16 @@ def test_what_cannot_be_computed_again_makes_it_incomplete(run: Place) -> None:
     assert any("added since: rsi_21" in check.finding for check in audit.checks)
 
 
-def test_a_run_of_several_series_is_refused(place: Place) -> None:
-    place.write_card({"series": ["a", "b"]})
-    with pytest.raises(DataError, match="only runs of one series can be"):
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"series": ["a", "b"]}, "only runs of one series can be"),
+        ({"hashes": {"predictions": "x"}}, "is older and has no hash of its training_rows. Train anew"),
+    ],
+)
+def test_a_run_that_cannot_be_audited_is_refused(place: Place, changed: dict, told: str) -> None:
+    place.write_card(changed)
+    with pytest.raises(DataError, match=told):
         audited(place)
 
 
