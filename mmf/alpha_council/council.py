@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Self
 
 import joblib
@@ -174,9 +175,10 @@ class AlphaCouncil(SelectorMixin, BaseEstimator):
         DataError
             A column of `always_keep` is absent, or there are not two classes.
         """
+        self._check_options()
         X, y = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=self.n_folds + 1)
         self.columns_ = tuple(str(name) for name in self._names(columns))
-        self._check_options()
+        self._check_always_kept()
         codes = _two_classes(y)
         # voters see the columns in the order of their names, so that the order given cannot matter
         order = np.argsort(np.array(self.columns_))
@@ -225,11 +227,21 @@ class AlphaCouncil(SelectorMixin, BaseEstimator):
         check_voters(self.voters, self.min_votes)
         if not 0 < self.top_ratio <= 1:
             raise CallError(f"top_ratio {self.top_ratio} is not a share. Use a number above 0, at most 1.")
-        if self.max_features is not None and self.max_features < max(1, len(self.always_keep)):
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is None and name in _MAY_BE_ABSENT:
+                continue
+            if not isinstance(value, Integral) or value < least:
+                raise CallError(f"{name} {value!r} is not a whole number from {least} up.")
+        if len(set(self.always_keep)) != len(self.always_keep):
+            raise CallError(f"always_keep names a column twice: {', '.join(self.always_keep)}. Name each once.")
+        if self.max_features is not None and self.max_features < len(self.always_keep):
             raise CallError(
                 f"max_features {self.max_features} has no room for the {len(self.always_keep)} columns that are "
                 "always kept. Raise it."
             )
+
+    def _check_always_kept(self) -> None:
         if absent := [name for name in self.always_keep if name not in self.columns_]:
             raise DataError(
                 f"column {absent[0]} is always kept, but is not among the {len(self.columns_)} columns given. "
@@ -295,12 +307,15 @@ class AlphaCouncil(SelectorMixin, BaseEstimator):
 
 # ------------------------------------------------------------------------------------
 
+_LEAST = {"max_features": 1, "n_folds": 2, "n_estimators": 1, "max_depth": 1, "n_neighbors": 1, "seed": 0}
+_MAY_BE_ABSENT = ("max_features", "max_depth")
+
 
 def _two_classes(y: np.ndarray) -> np.ndarray:
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) != 2:
         raise DataError(
-            f"the labels hold {len(classes)} classes, where the council needs two. "
+            f"the labels hold {len(classes)} class{'es' if classes.size > 1 else ''}, where the council needs two. "
             "Check the hurdle of the labels and the days of the run."
         )
     return codes.astype(np.int64)

@@ -67,14 +67,14 @@ def rank(score: np.ndarray, f: np.ndarray, /) -> np.ndarray:
 
 
 def n_top(n_columns: int, top_ratio: float, /) -> int:
-    """Columns that a voter votes for: the share of all, rounded up.
+    """Columns that a voter votes for: the share of all, rounded up, at least one.
 
     Examples
     --------
     >>> n_top(1_365, 0.5)
     683
     """
-    return int(np.ceil(round(top_ratio * n_columns, 6)))
+    return max(1, int(np.ceil(round(top_ratio * n_columns, 6))))
 
 
 def votes_table(

@@ -20,14 +20,14 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True)
 class Ballot:
-    """What every voter is given.
+    """What every voter is given; arrays refuse to be written to, since the next voter reads them too.
 
     Attributes
     ----------
     columns : tuple of str
         p names in alphabetical order, in which the columns stand.
     X : np.ndarray
-        (n, p) float32 finite numbers, rows in time order, each column contiguous; not to be written to.
+        (n, p) float32 finite numbers, rows in time order, each column contiguous.
     y : np.ndarray
         (n,) int64 classes 0 and 1, both present.
     folds : tuple of (train, valid)
@@ -45,10 +45,14 @@ class Ballot:
     seed: int
     n_threads: int
 
+    def __post_init__(self) -> None:
+        read_only(self.X)
+        read_only(self.y)
+
     @cached_property
     def standardised(self) -> np.ndarray:
         """`X` standardised: (n, p) float32 columns of mean 0 and variance 1, zeros where a column is constant."""
-        return standardise(self.X)
+        return read_only(standardise(self.X))
 
 
 @runtime_checkable
@@ -85,6 +89,12 @@ class Voter(Protocol):
         """Return (p,) numbers, higher is better; equal ones are ranked by ANOVA F and then by name."""
 
 
+def read_only(array: np.ndarray, /) -> np.ndarray:
+    """Lock an array and return it."""
+    array.flags.writeable = False
+    return array
+
+
 def name_of(voter: BuiltIn | Voter, /) -> str:
     """Name under which a voter's scores and ranks stand."""
     return voter if isinstance(voter, str) else voter.name
@@ -99,6 +109,10 @@ def check_voters(voters: Sequence[BuiltIn | Voter], min_votes: int, /) -> None:
             raise CallError(f"a voter has a name and a method score(ballot); {voter!r} has not.")
         if not _NAME.fullmatch(name_of(voter)):
             raise CallError(f"voter name {name_of(voter)!r} is not lower snake case, such as steady_2.")
+        if name_of(voter) == "mean":
+            raise CallError(
+                "a voter cannot be called mean: mean_rank is the mean over the voters. Choose another name."
+            )
     names = [name_of(voter) for voter in voters]
     if len(set(names)) != len(names):
         raise CallError(f"voters {', '.join(names)} share a name. Give each one of its own.")

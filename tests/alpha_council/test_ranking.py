@@ -158,7 +158,7 @@ def test_an_elite_list_gives_the_kept_their_places_and_the_best_the_rest(max_fea
     assert selected(table) == expected
 
 
-@pytest.mark.parametrize(("top_ratio", "n"), [(0.2, 1), (0.21, 2), (0.5, 3), (0.6, 3), (1.0, 5)])
+@pytest.mark.parametrize(("top_ratio", "n"), [(1e-9, 1), (0.2, 1), (0.21, 2), (0.5, 3), (0.6, 3), (1.0, 5)])
 def test_the_top_share_is_rounded_up(top_ratio, n):
     scores = [5, 4, 3, 2, 1]
 

@@ -24,6 +24,12 @@ def test_a_ballot_holds_the_columns_standardised_too():
     assert one.standardised is one.standardised
 
 
+@pytest.mark.parametrize("name", ["X", "y", "standardised"])
+def test_a_voter_cannot_write_into_what_the_next_one_reads(name):
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(ballot(), name)[0] = 7
+
+
 def test_scores_of_any_kind_of_number_become_floats():
     assert score_of(Says([2, 1]), ballot()).tolist() == [2.0, 1.0]
     assert score_of(Says([-np.inf, 1]), ballot()).tolist() == [-np.inf, 1.0]
@@ -45,6 +51,7 @@ def test_names():
         (("oracle",), "voter 'oracle' is unknown. Use linear, forest, mutual"),
         ((object(),), r"a voter has a name and a method score\(ballot\)"),
         ((Says(name="Loud Voter"),), "'Loud Voter' is not lower snake case"),
+        ((Says(name="mean"),), "a voter cannot be called mean"),
         ((Says(), Says()), "share a name"),
         (("mutual", Says(name="mutual")), "share a name"),
         ((), "min_votes 1 of 0 voters"),
