@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Self
 
+import numpy as np
+
 from mmf.errors import DataError
 from mmf.rows import TrainingRows
 from mmf.tensor_flex.refinery import TensorFlex
@@ -34,6 +36,8 @@ class ArtifactIdentity:
         Columns fitted on.
     columns_hash : str
         sha256 of their names, in any order.
+    values_hash : str
+        sha256 of their values: a warehouse made anew counts its snapshots from 1 again.
     settings : mapping
         Parameters of the fit.
     """
@@ -48,6 +52,7 @@ class ArtifactIdentity:
     labels_hash: str
     n_columns: int
     columns_hash: str
+    values_hash: str
     settings: Mapping[str, Any]
 
     @classmethod
@@ -67,6 +72,7 @@ class ArtifactIdentity:
             labels_hash=sha256(rows.label.tobytes() + rows.label_end_ms.tobytes()).hexdigest(),
             n_columns=len(rows.columns),
             columns_hash=sha256("\n".join(sorted(rows.columns)).encode()).hexdigest(),
+            values_hash=_values_hash(rows),
             settings=settings | {"bypass": list(settings["bypass"])},
         )
 
@@ -124,6 +130,8 @@ def why_not_reusable(saved: ArtifactIdentity, wanted: ArtifactIdentity, /) -> li
             f"its {saved.n_columns} columns (hash {saved.columns_hash[:12]}) are not the {wanted.n_columns} of this "
             f"run (hash {wanted.columns_hash[:12]})"
         )
+    elif reasons == [] and saved.values_hash != wanted.values_hash:
+        reasons.append("the values of its columns are not those of this run: bars or features were made anew")
     names = sorted({*saved.settings, *wanted.settings})
     pairs = [(name, saved.settings.get(name), wanted.settings.get(name)) for name in names]
     return reasons + [
@@ -132,6 +140,13 @@ def why_not_reusable(saved: ArtifactIdentity, wanted: ArtifactIdentity, /) -> li
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _values_hash(rows: TrainingRows) -> str:
+    digest = sha256()
+    for j in np.argsort(np.array(rows.columns)):
+        digest.update(np.ascontiguousarray(rows.x[:, j]))
+    return digest.hexdigest()
 
 
 def _window(identity: ArtifactIdentity) -> str:

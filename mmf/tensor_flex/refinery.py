@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, Literal, Self, TypeVar
 
 import joblib
@@ -308,6 +309,10 @@ class TensorFlex(TransformerMixin, BaseEstimator):
         for name, least, most in _LIMITS:
             if not least <= getattr(self, name) <= most:
                 raise CallError(f"{name} {getattr(self, name)} is not between {least} and {most}.")
+            if name in _WHOLE and not isinstance(getattr(self, name), Integral):
+                raise CallError(f"{name} {getattr(self, name)} is not a whole number.")
+        if len(set(self.bypass)) != len(self.bypass):
+            raise CallError(f"bypass names a column twice: {', '.join(self.bypass)}. Name each once.")
 
     @staticmethod
     def _check_mode(mode: str) -> Mode:
@@ -331,13 +336,14 @@ _LIMITS = (
     ("min_stability", 0, 1),
     ("n_shifts", 0, 1_000),
 )
+_WHOLE = ("max_clusters", "n_neighbors", "max_components", "n_folds", "n_shifts")
 
 
 def _two_classes(y: np.ndarray) -> np.ndarray:
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) != 2:
         raise DataError(
-            f"the labels hold {len(classes)} classes, where the refinery needs two. "
+            f"the labels hold {len(classes)} class{'es' if classes.size > 1 else ''}, where the refinery needs two. "
             "Check the hurdle of the labels and the days of the run."
         )
     return codes.astype(np.float64)

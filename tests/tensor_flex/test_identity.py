@@ -64,6 +64,16 @@ def test_another_window_labels_columns_or_settings_are_reasons():
         assert reason in why
 
 
+def test_other_values_are_a_reason_though_the_table_state_is_called_the_same():
+    rows = market(200)
+    x = rows.x.copy()
+    x[50, 7] += 1
+
+    (why,) = why_not_reusable(identity(rows), identity(replace(rows, x=x)))
+
+    assert "the values of its columns are not those of this run" in why
+
+
 def test_every_reason_is_given():
     wanted = identity(market(150), origin={"table_state": "core@v2@S9"}, n_folds=8, max_components=1)
 

@@ -320,6 +320,8 @@ def test_odd_shapes_are_refined(*, n, p, copies, constants, max_clusters, seed):
         ({"n_folds": 15}, "n_folds 15 is not between"),
         ({"explained_variance": 1.1}, "explained_variance 1.1 is not between"),
         ({"min_stability": -0.1}, "min_stability -0.1 is not between"),
+        ({"max_clusters": 2.5}, "max_clusters 2.5 is not a whole number"),
+        ({"bypass": (*PHYSICS_TRIO, "hurst_200")}, "bypass names a column twice: hurst_200, entropy_200, fdi_200, hu"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
@@ -348,7 +350,7 @@ def test_absent_columns_and_classes_are_named():
     rows = market(200)
     with pytest.raises(DataError, match=r"hurst_200 bypasses.*mmf features build --set core"):
         flex().fit_rows(rows.select(rows.columns[3:]))
-    with pytest.raises(DataError, match="1 classes, where the refinery needs two"):
+    with pytest.raises(DataError, match="1 class, where the refinery needs two"):
         flex().fit_rows(relabelled(rows, np.ones(200)))
     with pytest.raises(DataError, match=r"column 'b_lag_8' is not among"):
         flex().fit_rows(rows).transform_rows(rows.select(tuple(c for c in rows.columns if c != "b_lag_8")))
