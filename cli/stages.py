@@ -32,7 +32,7 @@ _SIGN_NAMES = {
     "neural_params": "of these neural",
 }
 _BAR_WIDTH = 40
-_COLOURS = {"edge": "bold green", "inconclusive": "bold yellow", "no edge": "bold red"}
+_COLOURS = {"edge": "bold green", "inconclusive": "bold yellow", "no edge": "bold red", "suspicious": "bold red"}
 
 
 def show_stage(stage: object) -> None:
@@ -110,8 +110,8 @@ def show_refined(refined: "Refined") -> None:
     }
     if refined.is_reused:
         shown["reused"] = "fitted by an earlier run on the very same rows"
-    for reason in refined.why_not_reused:
-        shown["fitted anew"] = reason
+    if refined.why_not_reused:
+        shown["fitted anew"] = "; ".join(refined.why_not_reused)
     print_facts(shown, title="\n[3] TENSOR-FLEX")
     stable = [latent for latent in facts["latents"] if latent["is_stable"]]
     top = sorted(stable, key=lambda latent: -abs(latent["alignment"]))[:_N_TOP]

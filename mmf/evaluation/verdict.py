@@ -1,6 +1,7 @@
 """Would it have made money, and is that more than luck: the verdict of one backtest."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ MIN_TRADES = 10
 N_SCHEDULES = 10_000
 N_SAMPLES = 2_000
 
+Answer = Literal["edge", "no edge", "inconclusive", "suspicious"]
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -25,9 +28,10 @@ class Verdict:
 
     Attributes
     ----------
-    answer : {"edge", "no edge", "inconclusive"}
+    answer : {"edge", "no edge", "inconclusive", "suspicious"}
         `edge`: a gain, better than random entry times at the 1 % level with the number of trials allowed for, and
         `timing` above zero. `no edge`: a loss, or no better than one random schedule in ten. Else `inconclusive`.
+        `suspicious` in place of anything but `no edge`: a column or a score may know the future; see `doubted`.
     sentences : tuple of str
         Three: the answer, what it was compared with, how far it may be trusted.
     performance : Performance
@@ -48,7 +52,7 @@ class Verdict:
         (s,) net returns of the random schedules, for the picture.
     """
 
-    answer: Literal["edge", "no edge", "inconclusive"]
+    answer: Answer
     sentences: tuple[str, str, str]
     performance: Performance
     p_random: float | None
@@ -133,6 +137,28 @@ def judge_trades(
     return verdict, result
 
 
+def doubted(verdict: Verdict, suspects: Sequence[str], /) -> Verdict:
+    """Take a verdict back where columns or models may know the future: what they gain is no evidence.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        Of the trades.
+    suspects : sequence of str
+        Names of what is suspicious (`mmf.evaluation.suspicion.Finding.subject`), the worst first; the verdict stays
+        as it is where there are none, and where it finds no edge.
+    """
+    names = list(dict.fromkeys(suspects))
+    if not names or verdict.answer == "no edge":
+        return verdict
+    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    headline = (
+        f"Suspicious: {names[0]}{others} may know the future, so no gain below is evidence. Look into that first: "
+        "mmf features audit."
+    )
+    return replace(verdict, answer="suspicious", sentences=(headline, *verdict.sentences[1:]))
+
+
 # ------------------------------------------------------------------------------------
 
 
@@ -170,7 +196,7 @@ def _bounds(returns: np.ndarray, rules: Rules, *, seed: int) -> tuple[float, flo
     return float(np.expm1(low)), float(np.expm1(high))
 
 
-def _answer(found: Performance, p: float, p_adjusted: float, low: float) -> Literal["edge", "no edge", "inconclusive"]:
+def _answer(found: Performance, p: float, p_adjusted: float, low: float) -> Answer:
     if found.net_return <= 0 or p > HOPE:
         return "no edge"
     return "edge" if p_adjusted <= LEVEL and low > 0 and found.n_trades >= MIN_TRADES else "inconclusive"

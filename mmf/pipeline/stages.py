@@ -99,7 +99,7 @@ class Traded:
     Attributes
     ----------
     verdict : Verdict
-        Edge, no edge or inconclusive, and what that rests on.
+        Edge, no edge, inconclusive or suspicious, and what that rests on.
     trades : pl.DataFrame
         `mmf.evaluation.backtest.TRADE_SCHEMA` behind a column symbol.
     equity : pl.DataFrame

@@ -1,12 +1,15 @@
 """The last stage of a run: what trading on the judged rows would have brought, and the verdict."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
 from mmf.bars import DAY_MS
 from mmf.evaluation.backtest import YEAR_DAYS, Backtest, backtest, holding, performance
+from mmf.evaluation.suspicion import Finding
 from mmf.evaluation.trials import Ledger, overfitting, sharpe_variance
-from mmf.evaluation.verdict import judge_trades
+from mmf.evaluation.verdict import doubted, judge_trades
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.prepare import Prepared
 from mmf.pipeline.stages import Judged, Traded, Trained
@@ -24,6 +27,7 @@ def trade(
     *,
     ledger: Ledger,
     predictions_hash: str,
+    suspicious: Sequence[Finding] = (),
 ) -> Traded:
     """Trade the judged rows at the mixture's threshold, and judge what came of it.
 
@@ -37,6 +41,9 @@ def trade(
         Earlier trainings on the series: the more were tried, the less the best of them means.
     predictions_hash : str
         Of this run: a repeated run is no new trial.
+    suspicious : sequence of Finding
+        Columns that know too much; suspicious scores are known from `judged`. Where there are any, no gain is called
+        an edge.
     """
     times = judged.predictions["open_time"].to_physical().to_numpy()
     bars = between(prepared.dataset.bars, times)
@@ -62,7 +69,7 @@ def trade(
         for factor in COST_FACTORS
     }
     return Traded(
-        verdict=verdict,
+        verdict=doubted(verdict, [finding.subject for finding in (*suspicious, *judged.suspicious)]),
         trades=_named(result.trades, prepared),
         equity=_with_holding(result, bars, config, funding),
         cost_sensitivity=_sensitivity(at_costs, config, prepared),

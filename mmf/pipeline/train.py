@@ -103,6 +103,7 @@ def train(
         config,
         ledger=read_ledger(warehouse, str(state.series)),
         predictions_hash=predictions_hash(judged.predictions),
+        suspicious=selected.suspicious,
     )
     on_stage(traded)
     return RunResult(config, prepared, selected, refined, trained, judged, traded, memory)

@@ -13,7 +13,7 @@ VOLATILITY = "volatility only"
 _PERFORMANCE = (
     "net_return", "sharpe", "max_drawdown", "n_trades", "hit_rate", "exposure", "turnover", "break_even_cost"
 )  # fmt: skip
-_COLOURS: dict[str, Colour] = {"edge": "green", "inconclusive": "amber", "no edge": "red"}
+_COLOURS: dict[str, Colour] = {"edge": "green", "inconclusive": "amber", "no edge": "red", "suspicious": "red"}
 
 
 def light(card: Mapping[str, Any], /, *, title: str = "") -> Light:

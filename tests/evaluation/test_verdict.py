@@ -6,7 +6,7 @@ import pytest
 
 from mmf.bars import Interval
 from mmf.evaluation.backtest import Costs, Rules
-from mmf.evaluation.verdict import Verdict, judge_trades
+from mmf.evaluation.verdict import Verdict, doubted, judge_trades
 
 HOUR = Interval.parse("60")
 RULES = Rules(horizon=36)
@@ -87,6 +87,16 @@ def test_many_trials_turn_an_edge_into_a_question() -> None:
     assert one.deflated_sharpe is not None
     assert many.deflated_sharpe is not None
     assert many.deflated_sharpe < one.deflated_sharpe
+
+
+def test_what_may_know_the_future_is_never_called_an_edge() -> None:
+    edge, lost = verdict_of(2, skill=0.0015), verdict_of(1, skill=0.001, costs=Costs(fee=0.03))
+    taken_back = doubted(edge, ["leak", "mixture", "leak"])
+    assert (edge.answer, taken_back.answer) == ("edge", "suspicious")
+    assert taken_back.sentences[0].startswith("Suspicious: leak and 1 more may know the future")
+    assert taken_back.sentences[1:] == edge.sentences[1:]
+    assert doubted(edge, []) is edge
+    assert doubted(lost, ["leak"]) is lost
 
 
 def test_few_trades_are_never_called_an_edge() -> None:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from mmf.evaluation.backtest import Costs
+from mmf.evaluation.suspicion import Finding
 from mmf.evaluation.trials import Ledger
 from mmf.features.registry import feature_set
 from mmf.labels import LabelConfig
@@ -94,6 +95,29 @@ def test_funding_is_paid_where_it_is_known(done: list[tuple[RunResult, RunArtifa
     assert traded.trades["funding"].min() > 0
     assert (traded.trades["net_return"] < result.traded.trades["net_return"]).all()
     assert traded.equity["buy_and_hold"][-1] < result.traded.equity["buy_and_hold"][-1]
+
+
+@pytest.mark.parametrize("leaks_in", ["columns", "scores"])
+def test_a_gain_with_a_leak_is_suspicious_and_no_edge(
+    done: list[tuple[RunResult, RunArtifacts]], leaks_in: str
+) -> None:
+    result, _ = done[0]
+    foresight = result.judged.predictions.with_columns(probability=pl.col("label").fill_null(0.0))
+    judged = replace(result.judged, predictions=foresight, suspicious=[])
+    finding = Finding("tomorrow", "label", auc=1.0, at_least=0.99, limit=0.72)
+    leaky = replace(judged, suspicious=[finding]) if leaks_in == "scores" else judged
+    columns = [finding] if leaks_in == "columns" else []
+
+    honest, taken_back = (
+        trade(
+            result.prepared, result.trained, one, CONFIG, ledger=Ledger(), predictions_hash="", suspicious=suspicious
+        ).verdict
+        for one, suspicious in ((judged, []), (leaky, columns))
+    )
+
+    assert honest.answer in ("edge", "inconclusive")  # few bars, few trades
+    assert taken_back.answer == "suspicious"
+    assert "tomorrow may know the future" in taken_back.sentences[0]
 
 
 def test_the_run_folder_and_sql_hold_the_same_tables(done: list[tuple[RunResult, RunArtifacts]], folder: Path) -> None:

@@ -5,7 +5,8 @@ from tests.report.records import PERFORMANCE, VERDICT, card
 
 
 @pytest.mark.parametrize(
-    ("answer", "colour"), [("edge", "green"), ("inconclusive", "amber"), ("no edge", "red"), ("unheard of", "grey")]
+    ("answer", "colour"),
+    [("edge", "green"), ("inconclusive", "amber"), ("no edge", "red"), ("suspicious", "red"), ("unheard of", "grey")],
 )
 def test_the_light_has_the_colour_of_the_answer(answer: str, colour: str) -> None:
     shown = light(card(verdict=VERDICT | {"answer": answer}))
