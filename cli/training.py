@@ -51,6 +51,8 @@ def train_config(
     context: list[str] | None = None,
     use_tensor_flex: bool | None = None,
     experts: str | None = None,
+    one_per_family: bool | None = None,
+    max_features: int | None = None,
 ) -> "TrainConfig":
     """Return what flags, environment and mmf.toml ask of a run."""
     from mmf.evaluation.backtest import Costs
@@ -68,8 +70,8 @@ def train_config(
         label=LabelConfig(**settings.section("label")),
         test_share=settings.pick("split.test_share", None, 0.2),
         top_ratio=settings.pick("council.top_ratio", None, 0.5),
-        max_features=settings.pick("council.max_features", None, None),
-        one_per_family=settings.pick("council.one_per_family", None, False),
+        max_features=settings.pick("council.max_features", max_features, None),
+        one_per_family=settings.pick("council.one_per_family", one_per_family, False),
         use_tensor_flex=settings.pick("tensor_flex.use", use_tensor_flex, True),
         trading=Trading(**settings.section("trading")),
         costs=Costs(**settings.section("costs")),

@@ -1,4 +1,4 @@
-"""How votes spread: over base features, over lags, over voters."""
+"""How votes spread: over base features and over lags."""
 
 import polars as pl
 
@@ -57,20 +57,3 @@ def by_lag(votes: pl.DataFrame, /) -> pl.DataFrame:
             pl.col("mean_rank").mean().round(6),
         )
     )
-
-
-def by_voter(votes: pl.DataFrame, /) -> pl.DataFrame:
-    """Return ranks and scores in long form, for charts: column, base, lag, voter, score, rank, is_selected."""
-    ranks = [name for name in votes.columns if name.endswith("_rank") and name != "mean_rank"]
-    kept = ("column", "base", "lag", "is_selected")
-    parts = [
-        votes.select(
-            *kept[:3],
-            pl.lit(name.removesuffix("_rank")).alias("voter"),
-            pl.col(f"{name.removesuffix('_rank')}_score").cast(pl.Float64).alias("score"),
-            pl.col(name).alias("rank"),
-            kept[3],
-        )
-        for name in ranks
-    ]
-    return pl.concat(parts)

@@ -18,6 +18,7 @@ from mmf.rows import TrainingRows
 VOTERS = ("linear", "forest", "mutual")
 MAX_DEPTH = 8
 N_TREES = 40
+LEVEL = 0.05  # share of labels with as many from which a count is rare
 
 OnProgress = Callable[[float], None]
 
@@ -52,9 +53,28 @@ class NoiseCheck:
         """Share of the columns that are above the noise of a voter where there is nothing to find."""
         return 1 / (self.n_shifts + 1)
 
+    @property
+    def sentence(self) -> str:
+        """What the check says of columns above the noise of two voters, for people."""
+        row = self.counts.row(by_predicate=(pl.col("rule") == "above_noise") & (pl.col("min_votes") == 2), named=True)
+        share = row["share_as_many"]
+        ending = "chance gives that rarely" if share <= LEVEL else "so chance gives that too"
+        return (
+            f"{row['count_label']:,} columns are above the noise of two voters, on shifted labels "
+            f"{row['mean_shifted']:,.0f} in the mean and {row['max_shifted']:,} at most. {share:.0%} of all labels "
+            f"have as many, the label among them: {ending}."
+        )
+
+    def above(self, min_votes: int = 2, /) -> tuple[str, ...]:
+        """Return the columns that are above the noise of so many voters, those with most voters first."""
+        counted = self.columns.group_by("column").agg(pl.col("is_above").sum().alias("count"))
+        passed = counted.filter(pl.col("count") >= min_votes)
+        return tuple(passed.sort("count", "column", descending=[True, False])["column"])
+
     def as_dict(self) -> dict[str, Any]:
-        """Return the counts as JSON types."""
-        return {"count_shifts": self.n_shifts, "chance": self.chance, "counts": self.counts.to_dicts()}
+        """Return counts, and the columns above the noise of two voters, as JSON types."""
+        facts = {"count_shifts": self.n_shifts, "chance": self.chance, "sentence": self.sentence}
+        return facts | {"above": list(self.above()), "counts": self.counts.to_dicts()}
 
 
 def noise_check(

@@ -1,6 +1,6 @@
 """Stability over time: what the council selects in each of several periods by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +8,7 @@ import polars as pl
 from sklearn.base import clone
 
 from mmf.alpha_council.council import AlphaCouncil
-from mmf.errors import LeakError
+from mmf.errors import DataError, LeakError
 from mmf.rows import TrainingRows
 from mmf.tensor_flex.stability import time_blocks
 
@@ -35,6 +35,17 @@ class Stability:
     folds: pl.DataFrame
     columns: pl.DataFrame
     counts: pl.DataFrame
+
+    @property
+    def features(self) -> pl.DataFrame:
+        """One row for each base feature, most stable first: base, count_columns, share, mean_rank.
+
+        `share` is of all its columns in all periods.
+        """
+        means = (pl.col(name).mean().round(6) for name in ("share", "mean_rank"))
+        count = pl.len().cast(pl.Int64).alias("count_columns")
+        of_base = self.columns.group_by("base", maintain_order=True).agg(count, *means)
+        return of_base.sort("share", "mean_rank", "base", descending=[True, False, False])
 
 
 def fold_stability(
@@ -69,7 +80,7 @@ def fold_stability(
     LeakError
         The rows were not admitted to training.
     DataError
-        See `AlphaCouncil.fit_rows`; a period may hold one class only.
+        See `AlphaCouncil.fit_rows`; or a period holds one class only.
 
     Notes
     -----
@@ -83,9 +94,11 @@ def fold_stability(
         raise LeakError("the council may see training rows only. Use Split.training(rows).")
     in_fold = clone(council).set_params(n_estimators=n_estimators or council.n_estimators)
     blocks = time_blocks(rows, n_folds)
+    labels = [np.roll(rows.label, shift * len(rows) // (n_shifts + 1)) for shift in range(n_shifts + 1)]
+    _check_classes(labels, blocks)
     of_labels = []
-    for shift in range(n_shifts + 1):
-        turned = replace(rows, label=np.roll(rows.label, shift * len(rows) // (n_shifts + 1)))
+    for shift, label in enumerate(labels):
+        turned = replace(rows, label=label)
         parts = []
         for fold, index in enumerate(blocks):
             votes = in_fold.fit_rows(turned.take(index)).votes_.sort("column")
@@ -100,6 +113,15 @@ def fold_stability(
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _check_classes(labels: Sequence[np.ndarray], blocks: Sequence[np.ndarray]) -> None:
+    for fold, index in enumerate(blocks, 1):
+        if any(len(np.unique(label[index])) < 2 for label in labels):
+            raise DataError(
+                f"period {fold} of {len(blocks)} holds one class of the label only, so there is nothing to vote on. "
+                "Use more days, fewer periods or another hurdle, or leave stability out."
+            )
 
 
 def _by_column(folds: pl.DataFrame) -> pl.DataFrame:

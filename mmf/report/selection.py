@@ -1,11 +1,14 @@
 """Charts of the selection: what the council voted for, and what the refinery made of it."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import plotly.graph_objects as go
 import polars as pl
 from plotly.colors import sample_colorscale
 
 from mmf.alpha_council.families import by_feature, by_lag
-from mmf.report.drawing import BLUE, GREY
+from mmf.report.drawing import BLUE, GREY, ORANGE
 from mmf.report.parts import Chart
 
 N_FEATURES = 40
@@ -22,15 +25,16 @@ def council_charts(votes: pl.DataFrame, /) -> list[Chart]:
     of_cell = {(row["base"], row["lag"]): row for row in cells.iter_rows(named=True)}
     rows = [[of_cell.get((base, lag), {}) for lag in lags] for base in reversed(best)]
     names = [str(lag) for lag in lags]
+    voters = [name.removesuffix("_rank") for name in votes.columns if name.endswith("_rank") and name != "mean_rank"]
     heat = go.Heatmap(
         x=names,
         y=best[::-1],
         z=[[cell.get("mean_rank") for cell in row] for row in rows],
-        customdata=[[cell.get("count_votes") for cell in row] for row in rows],
+        customdata=[[_ballot(cell, voters) for cell in row] for row in rows],
         colorscale=VOTES,
         reversescale=True,
         colorbar={"title": "mean rank"},
-        hovertemplate="%{y}, lag %{x}: mean rank %{z:.0f}, %{customdata} votes<extra></extra>",
+        hovertemplate="%{y}, lag %{x}: mean rank %{z:.0f}<br>%{customdata}<extra></extra>",
     )
     of_lags = by_lag(votes)
     bars = go.Bar(
@@ -43,7 +47,8 @@ def council_charts(votes: pl.DataFrame, /) -> list[Chart]:
         Chart(
             "Ranks in the council",
             f"The {len(best)} features that rank best, each with its lags: the darker, the better the mean rank over "
-            "the voters. A row of one shade is a slow feature, whose lags tell the same. Point at a cell: votes.",
+            "the voters. A row of one shade is a slow feature, whose lags tell the same. Point at a cell: "
+            "votes, and each voter's rank and score.",
             go.Figure(heat, {"height": 160 + 18 * len(best), "xaxis": {"title": "lag in bars", "type": "category"}}),
         ),
         Chart(
@@ -66,7 +71,7 @@ def refinery_charts(
     clusters: pl.DataFrame, members: pl.DataFrame, latents: pl.DataFrame, loadings: pl.DataFrame, /
 ) -> list[Chart]:
     """Return charts of a fitted `TensorFlex`, from its tables of these names."""
-    return [_cluster_map(clusters, members), _latents(latents), _loadings(latents, loadings)]
+    return [_cluster_map(clusters, members), _talk(clusters), _latents(latents), _loadings(latents, loadings)]
 
 
 def strongest(loadings: pl.DataFrame, /) -> dict[str, str]:
@@ -76,6 +81,14 @@ def strongest(loadings: pl.DataFrame, /) -> dict[str, str]:
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _ballot(cell: Mapping[str, Any], voters: Sequence[str]) -> str:
+    """What the voters say of a column, a line each."""
+    if not cell:
+        return ""
+    lines = [f"{voter}: rank {cell[f'{voter}_rank']:,}, score {cell[f'{voter}_score']:.4g}" for voter in voters]
+    return "<br>".join([f"{cell['count_votes']} votes", *lines])
 
 
 def _cluster_map(clusters: pl.DataFrame, members: pl.DataFrame) -> Chart:
@@ -101,6 +114,47 @@ def _cluster_map(clusters: pl.DataFrame, members: pl.DataFrame) -> Chart:
     )
 
 
+def _talk(clusters: pl.DataFrame) -> Chart:
+    ordered = clusters.sort("size", "cluster", descending=[True, False])
+    told = [
+        f"alpha {row['alpha']:g}, {row['variance_left']:.0%} of the variance left, {row['n_latents']} latents explain "
+        f"{row['explained_variance']:.0%} of that, {row['n_stable']} of them stable"
+        for row in ordered.iter_rows(named=True)
+    ]
+    names = [f"{name} ({number})" for name, number in zip(_of_clusters(ordered), ordered["cluster"], strict=True)]
+    traces = [
+        go.Scatter(
+            x=names,
+            y=ordered[f"{of}_{when}"].to_list(),
+            name=f"{what}, {when}",
+            mode="markers",
+            marker={"color": colour, "symbol": symbol, "size": 8},
+            customdata=told,
+            hovertemplate=f"%{{x}}<br>{what} {when}: %{{y:.2f}}<br>%{{customdata}}<extra></extra>",
+        )
+        for of, what, colour in (("cross", "with other clusters", BLUE), ("intra", "within", ORANGE))
+        for when, symbol in (("before", "circle-open"), ("after", "circle"))
+    ]
+    return Chart(
+        "What Tensor Talk took away",
+        "Mean absolute correlation of each cluster's columns with those of other clusters and among themselves, before "
+        "(rings) and after (dots) what it shares with its nearest clusters was subtracted; the largest cluster first. "
+        "Blue should fall, orange stay. Point at one: how much was subtracted, and what its latents explain.",
+        go.Figure(
+            traces,
+            {"height": 480, "xaxis": {"tickangle": -90}, "yaxis": {"title": "correlation", "rangemode": "tozero"}},
+        ),
+    )
+
+
+def _of_clusters(clusters: pl.DataFrame) -> list[str]:
+    """Name each cluster after its representative."""
+    return [
+        name if size == 1 else f"{name} and {size - 1} more"
+        for name, size in clusters.select("representative", "size").iter_rows()
+    ]
+
+
 def _latents(latents: pl.DataFrame) -> Chart:
     ordered = latents.sort(pl.col("alignment").abs(), "latent", descending=[True, False])
     shown = ordered.head(N_FEATURES)
@@ -108,8 +162,9 @@ def _latents(latents: pl.DataFrame) -> Chart:
         x=shown["latent"].to_list(),
         y=shown["alignment"].to_list(),
         marker_color=sample_colorscale(VOTES, shown["stability"].to_list()),
-        customdata=shown["stability"].to_list(),
-        hovertemplate="%{x}: %{y:+.3f}, stability %{customdata:.2f}<extra></extra>",
+        customdata=shown.select("stability", "explained_variance").rows(),
+        hovertemplate="%{x}: %{y:+.3f}, stability %{customdata[0]:.2f}, explains %{customdata[1]:.0%} of its cluster"
+        "<extra></extra>",
     )
     return Chart(
         "Latents and the label",

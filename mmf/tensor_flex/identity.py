@@ -145,7 +145,7 @@ def why_not_reusable(saved: ArtifactIdentity, wanted: ArtifactIdentity, /) -> li
 def _values_hash(rows: TrainingRows) -> str:
     digest = sha256()
     for j in np.argsort(np.array(rows.columns)):
-        digest.update(np.ascontiguousarray(rows.x[:, j]))
+        digest.update(rows.x[:, j].tobytes())
     return digest.hexdigest()
 
 

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from mmf.alpha_council.families import by_feature, by_lag, by_voter
+from mmf.alpha_council.families import by_feature, by_lag
 
 VOTES = pl.DataFrame(
     {
@@ -37,11 +37,3 @@ def test_votes_are_summed_by_lag():
     assert table.select("count_columns", "count_votes", "count_selected").rows() == [(3, 4, 2), (2, 4, 1)]
     assert table["share_selected"].to_list() == [pytest.approx(2 / 3), 0.5]
     assert table["mean_rank"].to_list() == [pytest.approx(10 / 3, abs=1e-6), 2.5]
-
-
-def test_ranks_in_long_form_hold_each_voter():
-    table = by_voter(VOTES)
-
-    assert table.columns == ["column", "base", "lag", "voter", "score", "rank", "is_selected"]
-    assert table.group_by("voter").len().sort("voter").rows() == [("linear", 5), ("mutual", 5)]
-    assert table.filter(voter="mutual", column="c").row(0) == ("c", "c", 0, "mutual", 5.0, 1, False)

@@ -28,7 +28,11 @@ def test_columns_that_lean_on_the_label_stand_out_of_the_noise():
     above = check.columns.filter("is_above").group_by("column").len()
     assert set(above.filter(pl.col("len") >= 2)["column"]) >= LEANING
     row = counts_of(check, "above_noise")[2]
-    assert row["count_label"] >= 5
+    assert len(check.above()) == row["count_label"] >= 5
+    assert set(check.above()) >= LEANING
+    assert len(check.above(3)) == counts_of(check, "above_noise")[3]["count_label"]
+    assert check.sentence.startswith(f"{row['count_label']} columns are above the noise of two voters")
+    assert check.sentence.endswith("5% of all labels have as many, the label among them: chance gives that rarely.")
     assert row["share_as_many"] == check.chance == 0.05
     assert row["false_discovery"] < 0.4
 
@@ -40,6 +44,13 @@ def test_where_there_is_nothing_to_find_no_more_passes_than_on_shifted_labels():
     assert np.mean([row["share_as_many"] for row in rows]) > 0.3
     assert sum(row["share_as_many"] <= 0.05 for row in rows) <= 2
     assert np.mean([row["count_label"] for row in rows]) / 20 < 0.35  # chance alone gives 1 - 0.95^3 = 0.14
+
+
+def test_what_chance_gives_too_is_said():
+    check = noise_check(slow_rows(seed=3, p=20), every=4)
+
+    assert counts_of(check, "above_noise")[2]["share_as_many"] > 0.05
+    assert check.sentence.endswith("so chance gives that too.")
 
 
 def test_the_rule_of_the_council_passes_about_half_on_noise_too():

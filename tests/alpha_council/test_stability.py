@@ -7,7 +7,7 @@ from polars.testing import assert_frame_equal
 
 from mmf.alpha_council import AlphaCouncil
 from mmf.alpha_council.stability import fold_stability
-from mmf.errors import LeakError
+from mmf.errors import DataError, LeakError
 from mmf.rows import Rows
 from mmf.tensor_flex.stability import time_blocks
 from tests.alpha_council.slow_rows import slow_rows
@@ -42,6 +42,24 @@ def test_columns_that_lean_on_the_label_are_selected_in_every_fold():
     assert set(found.columns.head(5)["column"]) == leaning
     assert found.columns.head(5)["share"].to_list() == [1.0] * 5
     assert found.columns.row(0, named=True)["count_folds"] == 4
+
+
+def test_a_period_of_one_class_is_named_before_any_vote():
+    rows = slow_rows()
+    one_class = replace(rows, label=np.where(np.arange(len(rows)) < 900, 0.0, rows.label))
+
+    with pytest.raises(DataError, match="period 1 of 3 holds one class of the label only"):
+        fold_stability(COUNCIL, one_class, n_folds=3, n_shifts=0, on_progress=lambda _: pytest.fail("voted"))
+
+
+def test_features_have_the_mean_share_of_their_lags():
+    found = fold_stability(COUNCIL, slow_rows(lean=0.3), n_folds=4, n_estimators=20)
+
+    best = found.features.row(0, named=True)
+    of_base = found.columns.filter(base=best["base"])
+    assert (best["count_columns"], best["share"]) == (of_base.height, of_base["share"].mean())
+    assert found.features.height == found.columns["base"].n_unique()
+    assert found.features["share"].is_sorted(descending=True)
 
 
 def test_counts_add_up_and_stand_beside_those_of_shifted_labels():

@@ -5,10 +5,10 @@ python -m tests.benchmarks.council FILE [n_rows n_columns]   prints one JSON lin
 
 import json
 import os
+import resource
 import sys
 import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,16 +17,13 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 from rich.table import Table
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import mutual_info_classif
-from sklearn.linear_model import LassoCV
 
 from mmf.alpha_council import AlphaCouncil
 from mmf.alpha_council.forest import forest_importance
-from mmf.alpha_council.linear import Fold, lasso
+from mmf.alpha_council.linear import lasso
 from mmf.alpha_council.mutual_information import mutual_information
-from mmf.alpha_council.ranking import anova_f, n_top, rank, standardise
+from mmf.alpha_council.ranking import anova_f, standardise
 from mmf.bars import Interval
 from mmf.features.build import compute_columns
 from mmf.features.lags import lag_columns, lagged
@@ -36,13 +33,20 @@ from mmf.labels import LabelConfig, make_labels
 from mmf.rows import Rows, TrainingRows
 from mmf.splits import chronological_split, time_folds
 from mmf.tensor_flex import TensorFlex
+from tests.benchmarks.plain_votes import (
+    N_FOLDS,
+    N_TREES,
+    agreement_with_plain,
+    overlap,
+    plain_forest,
+    plain_lasso,
+    top,
+)
 
 N_ROWS = 4_000
 N_COLUMNS = 340
 N_BARS = 17_520  # two years
 FIRST_DEFINED = 413
-N_TREES = 200
-N_FOLDS = 5
 SIXTY_MINUTE_FILE = "bybit_linear_BTCUSDT_60m.parquet"
 
 T = TypeVar("T")
@@ -72,7 +76,10 @@ class Voters:
 
 @dataclass(frozen=True)
 class Whole:
-    """Seconds of CPU and by the clock of the council and the refinery on all training rows and columns."""
+    """Seconds of CPU and by the clock of the council and the refinery on all training rows and columns.
+
+    `agreement` is that of the top halves with plain voters; see `tests.benchmarks.plain_votes`.
+    """
 
     n_rows: int
     n_columns: int
@@ -82,6 +89,8 @@ class Whole:
     refinery_s: float
     refinery_wall_s: float
     n_latents: int
+    peak_mib: float
+    agreement: dict[str, float] | None
 
 
 def measure_voters(rows: TrainingRows, /) -> Voters:
@@ -95,21 +104,21 @@ def measure_voters(rows: TrainingRows, /) -> Voters:
         "mutual": _timed(lambda: mutual_information(X, codes)),
     }
     plain = {
-        "linear": _timed(lambda: _plain_lasso(Z.astype(np.float64), codes, folds)),
-        "forest": _timed(lambda: _plain_forest(rows.x, codes, seed=0)),
+        "linear": _timed(lambda: plain_lasso(Z.astype(np.float64), codes, folds)),
+        "forest": _timed(lambda: plain_forest(rows.x, codes, seed=0)),
         "mutual": _timed(lambda: mutual_info_classif(rows.x, codes, random_state=0)),
     }
     f = anova_f(Z, codes)
-    tops, plain_tops = ({name: _top(score, f) for name, (score, _) in of.items()} for of in (ours, plain))
-    overlap = {name: _overlap(tops[name], plain_tops[name]) for name in tops}
+    tops, plain_tops = ({name: top(score, f) for name, (score, _) in of.items()} for of in (ours, plain))
+    common = {name: overlap(tops[name], plain_tops[name]) for name in tops}
     selected, plain_selected = (sum(of.values()) >= 2 for of in (tops, plain_tops))
     return Voters(
         n_rows=len(rows),
         n_columns=len(rows.columns),
         **{f"{name}_s": seconds for name, (_, seconds) in ours.items()},
         **{f"plain_{name}_s": seconds for name, (_, seconds) in plain.items()},
-        **{f"{name}_overlap": share for name, share in overlap.items()},
-        plain_forests_overlap=_overlap(plain_tops["forest"], _top(_plain_forest(rows.x, codes, seed=1), f)),
+        **{f"{name}_overlap": share for name, share in common.items()},
+        plain_forests_overlap=overlap(plain_tops["forest"], top(plain_forest(rows.x, codes, seed=1), f)),
         council_jaccard=float((selected & plain_selected).sum() / (selected | plain_selected).sum()),
     )
 
@@ -131,6 +140,8 @@ def measure_whole(rows: TrainingRows, /) -> Whole:
         refinery_s=refinery_s,
         refinery_wall_s=time.perf_counter() - voted,
         n_latents=flex.latents_.height,
+        peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        agreement=agreement_with_plain(council.votes_, len(rows)),
     )
 
 
@@ -181,25 +192,6 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     return result, time.process_time() - began
 
 
-def _plain_lasso(Z: np.ndarray, codes: np.ndarray, folds: Sequence[Fold]) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # at small penalties, which are not chosen
-        return np.abs(LassoCV(cv=folds).fit(Z, codes).coef_)
-
-
-def _plain_forest(x: np.ndarray, codes: np.ndarray, *, seed: int) -> np.ndarray:
-    return RandomForestClassifier(N_TREES, random_state=seed).fit(x, codes).feature_importances_
-
-
-def _top(score: np.ndarray, f: np.ndarray) -> np.ndarray:
-    """(p,) 1 for the columns that a voter votes for."""
-    return (rank(score, f) <= n_top(len(score), 0.5)).astype(np.int64)
-
-
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    return float((one & other).sum() / one.sum())
-
-
 def print_council(console: Console, /) -> None:
     """Print the voters beside their plain twins, and the whole of selection and refinery, on real 60m bars."""
     if not (real := os.environ.get("MMF_REAL_BARS")):
@@ -218,8 +210,20 @@ def print_council(console: Console, /) -> None:
         f"two plain forests of different seed have {part.plain_forests_overlap:.3f} in common; selections agree "
         f"{part.council_jaccard:.3f} (Jaccard)\n{whole.n_rows:,} rows of {whole.n_columns:,} columns: council "
         f"{whole.council_s:.1f} s of CPU, {whole.council_wall_s:.1f} s wall; Tensor-Flex on {whole.n_selected} columns "
-        f"{whole.refinery_s:.2f} s of CPU",
+        f"{whole.refinery_s:.2f} s of CPU; peak of the process {whole.peak_mib:,.0f} MiB\n{_agreed(whole.agreement)}",
         highlight=False,
+    )
+
+
+def _agreed(agreement: dict[str, float] | None) -> str:
+    if agreement is None:
+        return "the cached plain votes are of other rows: python -m tests.benchmarks.plain_votes FILE"
+    told = ", ".join(
+        f"{name} {share:.3f}" for name, share in agreement.items() if name not in ("council", "plain_forests")
+    )
+    return (
+        f"top halves in common with plain scikit-learn there: {told} "
+        f"(two plain forests {agreement['plain_forests']:.3f}); selections {agreement['council']:.3f} (Jaccard)"
     )
 
 

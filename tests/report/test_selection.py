@@ -11,6 +11,8 @@ VOTES = pl.DataFrame(
         "count_votes": [3, 2, 1, 0],
         "is_selected": [True, True, False, False],
         "mean_rank": [1.0, 2.0, 3.0, 4.0],
+        "forest_rank": [1, 2, 3, 4],
+        "forest_score": [0.5, 0.25, 0.125, 0.0625],
     }
 )
 
@@ -20,16 +22,32 @@ def test_the_council_is_drawn_with_the_best_feature_on_top() -> None:
     heat = ranks.figure.data[0]
     assert list(heat.y) == ["b", "a"]
     assert [list(row) for row in heat.z] == [[3.0, 4.0], [1.0, 2.0]]
-    assert [list(row) for row in heat.customdata] == [[1, 0], [3, 2]]
+    assert heat.customdata[0][1] == "0 votes<br>forest: rank 4, score 0.0625"
     assert list(lags.figure.data[0].y) == [0.5, 0.5]
 
 
-CLUSTERS = pl.DataFrame({"cluster": [0, 1], "representative": ["a_lag_1", "b"], "n_stable": [0, 1]})
+CLUSTERS = pl.DataFrame(
+    {
+        "cluster": [0, 1],
+        "size": [2, 1],
+        "representative": ["a_lag_1", "b"],
+        "alpha": [0.5, 0.0],
+        "variance_left": [0.6, 1.0],
+        "explained_variance": [0.9, 1.0],
+        "n_latents": [1, 1],
+        "n_stable": [0, 1],
+        "cross_before": [0.4, 0.4],
+        "cross_after": [0.1, 0.1],
+        "intra_before": [0.9, None],
+        "intra_after": [0.8, None],
+    }
+)
 MEMBERS = pl.DataFrame({"column": ["a", "a_lag_1", "b"], "cluster": [0, 0, 1]})
 LATENTS = pl.DataFrame(
     {
         "latent": ["latent_00_1", "latent_01_1"],
         "alignment": [0.1, -0.3],
+        "explained_variance": [0.9, 1.0],
         "stability": [0.2, 0.9],
         "is_stable": [False, True],
     }
@@ -45,7 +63,7 @@ LOADINGS = pl.DataFrame(
 
 
 def test_the_refinery_is_drawn() -> None:
-    clusters, latents, loadings = refinery_charts(CLUSTERS, MEMBERS, LATENTS, LOADINGS)
+    clusters, talk, latents, loadings = refinery_charts(CLUSTERS, MEMBERS, LATENTS, LOADINGS)
     tree = clusters.figure.data[0]
     assert dict(zip(tree.labels, tree.parents, strict=True)) == {
         "0: a_lag_1": "",
@@ -55,6 +73,12 @@ def test_the_refinery_is_drawn() -> None:
         "b": "1: b",
     }
     assert list(tree.marker.colors) == [GREY, BLUE, PALE[GREY], PALE[GREY], PALE[BLUE]]
+    before, after = talk.figure.data[:2]
+    assert list(before.x) == ["a_lag_1", "b"]
+    assert (before.y, after.y) == ((0.4, 0.4), (0.1, 0.1))
+    assert before.customdata[0] == (
+        "2 columns, alpha 0.5, 60% of the variance left, 1 latents explain 90% of that, 0 of them stable"
+    )
     assert list(latents.figure.data[0].x) == ["latent_01_1", "latent_00_1"]
     assert list(loadings.figure.data[0].x) == ["latent_01_1"]
     assert list(loadings.figure.data[0].y) == ["b"]
