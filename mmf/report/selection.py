@@ -117,14 +117,13 @@ def _cluster_map(clusters: pl.DataFrame, members: pl.DataFrame) -> Chart:
 def _talk(clusters: pl.DataFrame) -> Chart:
     ordered = clusters.sort("size", "cluster", descending=[True, False])
     told = [
-        f"alpha {row['alpha']:g}, {row['variance_left']:.0%} of the variance left, {row['n_latents']} latents explain "
-        f"{row['explained_variance']:.0%} of that, {row['n_stable']} of them stable"
+        f"{row['size']} columns, alpha {row['alpha']:g}, {row['variance_left']:.0%} of the variance left, "
+        f"{row['n_latents']} latents explain {row['explained_variance']:.0%} of that, {row['n_stable']} of them stable"
         for row in ordered.iter_rows(named=True)
     ]
-    names = [f"{name} ({number})" for name, number in zip(_of_clusters(ordered), ordered["cluster"], strict=True)]
     traces = [
         go.Scatter(
-            x=names,
+            x=ordered["representative"].to_list(),
             y=ordered[f"{of}_{when}"].to_list(),
             name=f"{what}, {when}",
             mode="markers",
@@ -142,7 +141,7 @@ def _talk(clusters: pl.DataFrame) -> Chart:
         "Blue should fall, orange stay. Point at one: how much was subtracted, and what its latents explain.",
         go.Figure(
             traces,
-            {"height": 480, "xaxis": {"tickangle": -90}, "yaxis": {"title": "correlation", "rangemode": "tozero"}},
+            {"height": 560, "xaxis": {"tickangle": -90}, "yaxis": {"title": "correlation", "rangemode": "tozero"}},
         ),
     )
 
