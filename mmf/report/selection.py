@@ -25,7 +25,7 @@ def council_charts(votes: pl.DataFrame, /) -> list[Chart]:
     of_cell = {(row["base"], row["lag"]): row for row in cells.iter_rows(named=True)}
     rows = [[of_cell.get((base, lag), {}) for lag in lags] for base in reversed(best)]
     names = [str(lag) for lag in lags]
-    voters = [name.removesuffix("_rank") for name in votes.columns if name.endswith("_rank") and name != "mean_rank"]
+    voters = [name.removesuffix("_score") for name in votes.columns if name.endswith("_score")]
     heat = go.Heatmap(
         x=names,
         y=best[::-1],
@@ -119,7 +119,9 @@ def _talk(clusters: pl.DataFrame) -> Chart:
     told = [
         f"{row['size']} columns, alpha {row['alpha']:g}, {row['variance_left']:.0%} of the variance left, "
         f"{row['n_latents']} latents explain {row['explained_variance']:.0%} of that, {row['n_stable']} of them stable"
-        for row in ordered.iter_rows(named=True)
+        for row in ordered.select(
+            "size", "alpha", "variance_left", "n_latents", "explained_variance", "n_stable"
+        ).iter_rows(named=True)
     ]
     traces = [
         go.Scatter(
@@ -144,14 +146,6 @@ def _talk(clusters: pl.DataFrame) -> Chart:
             {"height": 560, "xaxis": {"tickangle": -90}, "yaxis": {"title": "correlation", "rangemode": "tozero"}},
         ),
     )
-
-
-def _of_clusters(clusters: pl.DataFrame) -> list[str]:
-    """Name each cluster after its representative."""
-    return [
-        name if size == 1 else f"{name} and {size - 1} more"
-        for name, size in clusters.select("representative", "size").iter_rows()
-    ]
 
 
 def _latents(latents: pl.DataFrame) -> Chart:

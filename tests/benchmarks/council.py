@@ -217,7 +217,7 @@ def print_council(console: Console, /) -> None:
 
 def _agreed(agreement: dict[str, float] | None) -> str:
     if agreement is None:
-        return "the cached plain votes are of other rows: python -m tests.benchmarks.plain_votes FILE"
+        return "no plain votes of these rows are cached: python -m tests.benchmarks.plain_votes FILE"
     told = ", ".join(
         f"{name} {share:.3f}" for name, share in agreement.items() if name not in ("council", "plain_forests")
     )

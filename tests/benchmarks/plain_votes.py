@@ -68,10 +68,10 @@ def plain_scores(rows: TrainingRows) -> pl.DataFrame:
 def agreement_with_plain(votes: pl.DataFrame, n_rows: int) -> dict[str, float] | None:
     """Share of each voter's top half that its cached plain twin has too, and the Jaccard index of the selections.
 
-    None where the cache is of other rows or columns. `plain_forests` is that of two plain forests of different seed,
-    which no other forest can exceed for long.
+    None where there is no cache, or one of other rows or columns. `plain_forests` is that of two plain forests of
+    different seed, which no other forest can exceed for long.
     """
-    if f"# {n_rows} rows" != CACHE.read_text(encoding="utf-8").partition(",")[0]:
+    if not CACHE.exists() or f"# {n_rows} rows" != CACHE.read_text(encoding="utf-8").partition(",")[0]:
         return None
     plain = pl.read_csv(CACHE, comment_prefix="#").sort("column")
     ours = votes.sort("column")

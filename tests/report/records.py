@@ -182,11 +182,27 @@ def tables() -> dict[str, pl.DataFrame]:
         "audit": pl.DataFrame(
             {"check_name": ["a", "b"], "status": ["pass", "fail"], "finding": ["all hold", "one reads ahead"]}
         ),
-        "clusters": pl.DataFrame({"cluster": [0, 1], "representative": ["rsi_14", "roc_5"], "n_stable": [0, 1]}),
+        "clusters": pl.DataFrame(
+            {
+                "cluster": [0, 1],
+                "size": [2, 1],
+                "representative": ["rsi_14", "roc_5"],
+                "alpha": [0.5, 0.25],
+                "cross_before": [0.3, 0.3],
+                "cross_after": [0.1, 0.1],
+                "intra_before": [0.9, None],
+                "intra_after": [0.8, None],
+                "variance_left": [0.6, 0.9],
+                "explained_variance": [0.9, 1.0],
+                "n_latents": [1, 1],
+                "n_stable": [0, 1],
+            }
+        ),
         "members": pl.DataFrame({"column": ["rsi_14", "rsi_14_lag_1", "roc_5"], "cluster": [0, 0, 1]}),
         "latents": pl.DataFrame(
             {
                 "latent": ["latent_00_1", "latent_01_1"],
+                "explained_variance": [0.9, 1.0],
                 "alignment": [0.1, -0.3],
                 "stability": [0.2, 0.9],
                 "is_stable": [False, True],

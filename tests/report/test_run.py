@@ -30,6 +30,7 @@ TITLES = (
     "Ranks in the council",
     "What each lag is worth",
     "Clusters of columns",
+    "What Tensor Talk took away",
     "Latents and the label",
     "What the stable latents are made of",
 )
