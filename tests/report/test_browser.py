@@ -74,7 +74,7 @@ SCREENS = {
 @pytest.mark.parametrize("name", ["run", "comparison"])
 def test_every_chart_is_drawn_and_the_page_is_no_wider_than_the_screen(open_page, pages, name, screen) -> None:
     shown = open_page(pages[name], **SCREENS[screen])
-    assert shown.locator("section.holder").count() == {"run": 21, "comparison": 3}[name]
+    assert shown.locator("section.holder").count() == {"run": 22, "comparison": 3}[name]
     assert shown.evaluate(EMPTY) == []
     width = SCREENS[screen]["viewport"]["width"]
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
@@ -122,7 +122,7 @@ def test_drawing_a_box_zooms_and_two_clicks_go_back(open_page, pages) -> None:
 
 def test_a_finger_scrolls_past_charts(open_page, pages) -> None:
     shown = open_page(pages["run"], **SCREENS["phone"])
-    assert shown.evaluate("[...document.querySelectorAll('.chart')].map((c) => c.layout.dragmode)") == [False] * 21
+    assert shown.evaluate("[...document.querySelectorAll('.chart')].map((c) => c.layout.dragmode)") == [False] * 22
 
 
 def test_the_contents_lead_there_and_the_run_card_unfolds(open_page, pages) -> None:
