@@ -169,6 +169,45 @@ def walk_forward(
     return [Split(train, test, int(rows.open_time_ms[test[0]])) for train, test in pairs if len(train) and len(test)]
 
 
+def expanding_folds(rows: Rows, /, n_folds: int, *, interval: Interval, start_share: float = 0.5) -> list[Split]:
+    """Cut the time behind the first `start_share` into folds, each trained on all the time before it, purged.
+
+    Parameters
+    ----------
+    rows : Rows
+        Rows without a label fall on neither side.
+    n_folds : int
+        Folds of equal time; one without labelled rows is left out.
+    interval : Interval
+        Length of a slot.
+    start_share : float
+        Share of the time from the first labelled row to the last that is trained on only.
+
+    Raises
+    ------
+    CallError
+        There is no fold, or the share is not within 0..1.
+    DataError
+        The time is too short.
+    """
+    if n_folds < 1 or not 0 < start_share < 1:
+        raise CallError(f"{n_folds} folds behind a share of {start_share:g}: ask for one fold or more, and a share.")
+    index = _labelled(rows)
+    if len(index) == 0:
+        raise DataError("no row has a label. Ingest more bars or shorten the horizon.")
+    times = rows.open_time_ms[index]
+    n_slots = int((times[-1] - times[0]) // interval.ms) + 1
+    purge = max(0, -int(((times - rows.label_end_ms[index]) // interval.ms).min()) - 1)
+    size = math.floor(n_slots * (1 - start_share)) // n_folds
+    n_train = n_slots - n_folds * size - purge
+    if size < 1 or n_train < 1:
+        raise DataError(
+            f"{n_slots} slots of time cannot be cut into {n_folds} folds with {purge} purged before each. Ingest more "
+            "bars, or ask for fewer folds."
+        )
+    return walk_forward(rows, interval=interval, train_slots=n_train, test_slots=size, expand=True)
+
+
 def combinatorial_purged(
     rows: Rows, /, *, interval: Interval, n_folds: int = 10, n_test_folds: int = 2, embargo: int | None = None
 ) -> list[Combination]:

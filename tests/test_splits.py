@@ -12,6 +12,7 @@ from mmf.splits import (
     Split,
     chronological_split,
     combinatorial_purged,
+    expanding_folds,
     out_of_fold_cut,
     time_folds,
     walk_forward,
@@ -195,6 +196,38 @@ def test_an_expanding_window_keeps_its_start():
         (0, 29, 33, 42),
         (0, 39, 43, 52),
     ]
+
+
+@pytest.mark.parametrize(("n_hours", "n_folds"), [(400, 8), (401, 8), (399, 3), (200, 1)])
+def test_expanding_folds_cover_the_later_half_to_the_last_label(n_hours, n_folds):
+    rows = rows_at(range(n_hours), horizon=3, n_unlabelled=3)
+
+    splits = expanding_folds(rows, n_folds, interval=HOUR)
+
+    tests = [split.test.tolist() for split in splits]
+    assert len(splits) == n_folds
+    assert np.concatenate([split.test for split in splits]).tolist() == list(range(tests[0][0], n_hours - 3))
+    assert len({len(test) for test in tests}) == 1
+    assert 0 <= tests[0][0] - (n_hours - 3) / 2 < n_folds + 1
+    assert [split.train.tolist() for split in splits] == [list(range(test[0] - 3)) for test in tests]
+    assert [split.test_start_ms for split in splits] == [test[0] * HOUR.ms for test in tests]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(rows=holed_rows(min_size=80), n_folds=st.integers(1, 5))
+def test_no_expanding_fold_trains_on_what_is_known_after_its_test_begins(rows, n_folds):
+    for split in expanding_folds(rows, n_folds, interval=HOUR):
+        assert split.training(rows).label_end_ms.max() <= split.test_start_ms
+        assert split.train[0] == np.flatnonzero(~np.isnan(rows.label))[0]
+
+
+def test_folds_that_time_does_not_hold_are_refused():
+    with pytest.raises(CallError, match=r"0 folds behind a share of 0\.5"):
+        expanding_folds(rows_at(range(90)), 0, interval=HOUR)
+    with pytest.raises(DataError, match="60 slots of time cannot be cut into 40 folds"):
+        expanding_folds(rows_at(range(60)), 40, interval=HOUR)
+    with pytest.raises(DataError, match="no row has a label"):
+        expanding_folds(rows_at(range(9), n_unlabelled=9), 2, interval=HOUR)
 
 
 def test_a_test_window_that_lies_in_a_hole_is_left_out():

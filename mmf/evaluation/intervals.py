@@ -20,7 +20,7 @@ def score_intervals(
     label: np.ndarray,
     /,
     *,
-    thresholds: Mapping[str, float],
+    thresholds: Mapping[str, float | np.ndarray],
     horizon: int,
     n_samples: int = N_SAMPLES,
     seed: int = 0,
@@ -33,8 +33,8 @@ def score_intervals(
         (n,) probabilities of label 1 by model.
     label : np.ndarray
         (n,) 0.0, 1.0, or NaN where it is not known yet: such rows are left out.
-    thresholds : mapping of str to float
-        Of each model; a row is long above it.
+    thresholds : mapping of str to float or np.ndarray
+        Of each model, one or (n,), one a row; a row is long above it.
     horizon : int
         Bars that a label looks ahead; blocks are twice as long on average.
     n_samples, seed
@@ -51,7 +51,8 @@ def score_intervals(
     counts = [np.ones(n), *(np.bincount(rows, minlength=n).astype(np.float64) for rows in samples)]
     lines = []
     for model, probability in probabilities.items():
-        ranked = _Ranked.of(probability[is_known], label[is_known], thresholds[model])
+        cut = np.broadcast_to(thresholds[model], label.shape)
+        ranked = _Ranked.of(probability[is_known], label[is_known], cut[is_known])
         drawn = np.array([ranked.scores(weight) for weight in counts])
         lines += [(model, score, *_interval(drawn[:, i])) for i, score in enumerate(SCORES)]
     schema = {"model": pl.String, "score": pl.String, **dict.fromkeys(("value", "low", "high"), pl.Float64)}
@@ -83,12 +84,12 @@ class _Ranked:
     loss: np.ndarray
 
     @classmethod
-    def of(cls, probability: np.ndarray, label: np.ndarray, threshold: float) -> Self:
+    def of(cls, probability: np.ndarray, label: np.ndarray, threshold: np.ndarray) -> Self:
         order = np.argsort(-probability, kind="stable")
         p, y = probability[order], label[order]
         begins = np.flatnonzero(np.diff(p, prepend=np.inf))
         loss = -np.log(np.clip(np.where(y == 1, p, 1 - p), CLIP, None))
-        return cls(order, begins, y, p > threshold, (p - y) ** 2, loss)
+        return cls(order, begins, y, p > threshold[order], (p - y) ** 2, loss)
 
     def scores(self, weight: np.ndarray) -> tuple[float, ...]:
         """`SCORES` where each row counts as often as the sample holds it; NaN where undefined."""
