@@ -1,14 +1,17 @@
 """Learning rows from a pinned table state: features, their lags and labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import polars as pl
 
 from mmf.bars import DAY_MS, Interval, Series
 from mmf.errors import DataError
+from mmf.features.build import compute_chunk
 from mmf.features.context import context_columns, context_name
-from mmf.features.lags import LAGS, lag_columns, lag_name
+from mmf.features.lags import LAGS, lag_columns, lag_name, lagged
+from mmf.features.registry import FeatureSet
 from mmf.labels import LabelConfig, make_labels
 from mmf.pipeline.scan import scan_features
 from mmf.pipeline.state import in_interval, stored_version
@@ -45,6 +48,11 @@ class Dataset:
     n_cold: int
     n_missing_bars: int
     first_read_ms: int
+
+    def before(self, stop_ms: int, /) -> Self:
+        """Return the rows that open before an instant; their labels may be known later."""
+        is_before = self.rows.open_time_ms < stop_ms
+        return replace(self, rows=self.rows.take(is_before), bars=self.bars.filter(pl.Series(is_before)))
 
 
 def load_dataset(
@@ -101,6 +109,50 @@ def load_dataset(
     warm = ("is_warm", lag_name("is_warm", max(lags)), *(context_name("is_warm", context) for context in contexts))
     scan = scan_features(snapshot, series, version, columns=(*columns, *warm), start=time_of(int(times[first])))
     table = _labelled(stored_bars(snapshot, series), scan.collect(), series, label)
+    return _dataset(table, series, columns, warm, first_read_ms=int(times[first - max(lags)]))
+
+
+def compute_dataset(
+    bars: pl.DataFrame,
+    features: FeatureSet,
+    series: Series,
+    /,
+    *,
+    since_ms: int,
+    label: LabelConfig,
+    lags: tuple[int, ...] = LAGS,
+) -> Dataset:
+    """Compute the learning rows of bars that no warehouse holds.
+
+    Parameters
+    ----------
+    bars : pl.DataFrame
+        open_time, open, high, low, close, volume, turnover, in order; the features are seeded at the first of them.
+    features : FeatureSet
+        Base columns.
+    series : Series
+        What the bars stand for.
+    since_ms : int
+        open_time of the first row; those before are read by windows and lags only.
+    label, lags
+        See `load_dataset`.
+    """
+    _require_trio(features.columns, series)
+    columns, warm = lag_columns(features.columns, lags), ("is_warm", lag_name("is_warm", max(lags)))
+    base = compute_chunk(features, bars, interval=series.grid, n_own=bars.height)
+    table = lagged(base, (*features.columns, "is_warm"), lags=lags).select("open_time", *columns, *warm)
+    rows = table.filter(pl.col("open_time").to_physical() >= since_ms).collect(engine="in-memory")
+    first = int(np.searchsorted(bars["open_time"].to_physical().to_numpy(), since_ms))
+    first_read_ms = int(bars["open_time"].to_physical()[max(0, first - max(lags))])
+    return _dataset(_labelled(bars, rows, series, label), series, columns, warm, first_read_ms=first_read_ms)
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _dataset(
+    table: pl.DataFrame, series: Series, columns: tuple[str, ...], warm: tuple[str, ...], *, first_read_ms: int
+) -> Dataset:
     is_warm = table.select(pl.all_horizontal(pl.col(warm).fill_null(value=False))).to_series()
     return Dataset(
         series=series,
@@ -114,11 +166,8 @@ def load_dataset(
         bars=table.select("open_time", "open", "high", "low", "close", "forward_return"),
         n_cold=int((~is_warm).sum()),
         n_missing_bars=_n_missing(table, series),
-        first_read_ms=int(times[first - max(lags)]),
+        first_read_ms=first_read_ms,
     )
-
-
-# ------------------------------------------------------------------------------------
 
 
 def _require_trio(base_columns: tuple[str, ...], series: Series) -> None:

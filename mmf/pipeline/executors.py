@@ -1,4 +1,4 @@
-"""Where the chunks of a build are computed: in this process, or in several.
+"""Where tasks are computed, the chunks of a build or the parts of an evaluation: in this process, or in several.
 
 An executor knows nothing of features or of the catalog: it runs tasks that name their inputs by the paths of immutable
 files and that write their results durably. One for a cluster has the same one method; the caller alone records and
@@ -15,10 +15,28 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for_exit
 from threading import Thread
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from mmf.errors import CallError, DataError
-from mmf.pipeline.chunk_task import ChunkDone, ChunkTask
+
+Done = TypeVar("Done")
+Done_co = TypeVar("Done_co", covariant=True)
+
+
+class Staged(Protocol[Done_co]):
+    """A result that is computed and not written yet."""
+
+    def store(self) -> Done_co:
+        """Write it durably, and return what the sender wants to know of it."""
+        ...
+
+
+class Task(Protocol[Done_co]):
+    """Work that may be sent to another process that sees the same files."""
+
+    def compute(self) -> Staged[Done_co]:
+        """Compute; nothing is written yet."""
+        ...
 
 
 class Executor(Protocol):
@@ -35,15 +53,15 @@ class Executor(Protocol):
         """Count of processes that compute."""
         ...
 
-    def run(self, tasks: Iterable[ChunkTask], /, *, in_flight: int | None = None) -> Generator[ChunkDone, None, None]:
+    def run(self, tasks: Iterable[Task[Done]], /, *, in_flight: int | None = None) -> Generator[Done, None, None]:
         """Yield the result of each task, in any order, once its files are durable.
 
         Parameters
         ----------
-        tasks : iterable of ChunkTask
+        tasks : iterable of Task
             Drawn only as workers become free.
         in_flight : int, optional
-            Most chunks to hold in memory at a time.
+            Most tasks to hold in memory at a time.
 
         Raises
         ------
@@ -54,15 +72,15 @@ class Executor(Protocol):
 
 
 class Serial:
-    """Computes in the calling process; a thread writes one chunk while the next is computed."""
+    """Computes in the calling process; a thread writes one result while the next is computed."""
 
     n_workers = 1
 
-    def run(self, tasks: Iterable[ChunkTask], /, *, in_flight: int | None = None) -> Generator[ChunkDone, None, None]:
+    def run(self, tasks: Iterable[Task[Done]], /, *, in_flight: int | None = None) -> Generator[Done, None, None]:
         """See `Executor.run`; results come in the order of the tasks."""
         n_behind = 1 if in_flight is None else min(1, in_flight - 1)
-        with ThreadPoolExecutor(1, thread_name_prefix="build-disk") as disk:
-            writing: deque[Future[ChunkDone]] = deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="mmf-disk") as disk:
+            writing: deque[Future[Done]] = deque()
             for task in tasks:
                 try:
                     staged = task.compute()
@@ -95,7 +113,7 @@ class Processes:
 
     def __init__(self, n_workers: int, /, *, prepare: Callable[[], object] | None = None) -> None:
         if n_workers < 1:
-            raise CallError(f"a build needs at least one worker process, got {n_workers}.")
+            raise CallError(f"work needs at least one worker process, got {n_workers}.")
         self.n_workers = n_workers
         self._pool = ProcessPoolExecutor(
             n_workers,
@@ -116,7 +134,7 @@ class Processes:
         """End the processes; tasks at work finish first."""
         self._pool.shutdown(cancel_futures=True)
 
-    def run(self, tasks: Iterable[ChunkTask], /, *, in_flight: int | None = None) -> Generator[ChunkDone, None, None]:
+    def run(self, tasks: Iterable[Task[Done]], /, *, in_flight: int | None = None) -> Generator[Done, None, None]:
         """See `Executor.run`; results come as they finish.
 
         Raises
@@ -126,7 +144,7 @@ class Processes:
         """
         # one task more than there are processes, so that none of them waits for this one
         limit = self.n_workers + 1 if in_flight is None else in_flight
-        running: set[Future[ChunkDone]] = set()
+        running: set[Future[Done]] = set()
         try:
             for task in tasks:
                 running.add(self._pool.submit(_work, task))
@@ -136,8 +154,8 @@ class Processes:
                 yield from _finished(running)
         except BrokenProcessPool as error:
             raise DataError(
-                "a worker process of the build was killed, most likely for lack of memory. Finished chunks stay; build "
-                "again with fewer workers or a lower --max-memory."
+                "a worker process was killed, most likely for lack of memory. What was finished stays: do the same "
+                "again with fewer workers (or, for a build, a lower --max-memory)."
             ) from error
         finally:
             for future in running:
@@ -148,7 +166,7 @@ class Processes:
 # ------------------------------------------------------------------------------------
 
 
-def _finished(running: set[Future[ChunkDone]]) -> Iterator[ChunkDone]:
+def _finished(running: set[Future[Done]]) -> Iterator[Done]:
     """Wait for the next results; where one is an error, first yield those of all tasks at work."""
     done, _ = wait(running, return_when=FIRST_COMPLETED)
     if any(future.exception() for future in done):
@@ -158,14 +176,14 @@ def _finished(running: set[Future[ChunkDone]]) -> Iterator[ChunkDone]:
         yield future.result()
 
 
-def _work(task: ChunkTask) -> ChunkDone:
+def _work(task: Task[Done]) -> Done:
     return task.compute().store()
 
 
 def _begin(prepare: Callable[[], object] | None) -> None:
-    """Leave Ctrl-C to the parent, which lets this process finish its chunk, and end with the parent."""
+    """Leave Ctrl-C to the parent, which lets this process finish its task, and end with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, name="build-parent", daemon=True).start()
+    Thread(target=_end_with_parent, name="mmf-parent", daemon=True).start()
     if prepare is not None:
         prepare()
 

@@ -1,10 +1,11 @@
 """The first stage of a run: the rows of a table state, cut in time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
+from mmf.evaluation.linked import joined_gaps, linked_bars, outside
 from mmf.features.registry import UserFeatures
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.dataset import Dataset, load_dataset
@@ -12,7 +13,7 @@ from mmf.pipeline.freshness import require_current
 from mmf.pipeline.lineage import MMF_ONLY
 from mmf.pipeline.state import TableState
 from mmf.rows import Rows, TrainingRows
-from mmf.splits import chronological_split
+from mmf.splits import Combination, Split, chronological_split
 from warehouse import Warehouse
 from warehouse.funding import funding_rates
 
@@ -42,14 +43,34 @@ class Prepared:
 
     @property
     def before_judged(self) -> Rows:
-        """All rows before the first judged one, with or without a label that a fit may see."""
+        """All rows before the first judged one, with or without a label that a fit may see.
+
+        Where some training rows lie behind judged ones, all rows up to the last of them: experts that look back read
+        the features of what lies between.
+        """
         rows = self.dataset.rows
-        return rows.take(rows.open_time_ms < self.judged.open_time_ms[0])
+        end_ms = max(self.judged.open_time_ms[0], self.training.open_time_ms[-1] + 1)
+        return rows.take(rows.open_time_ms < end_ms)
 
     @property
     def n_unlabelled(self) -> int:
         """Judged rows whose horizon is not over, or whose label's bar is missing."""
         return int(np.isnan(self.judged.label).sum())
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The rows of a table state, not cut yet.
+
+    Attributes
+    ----------
+    state, dataset, funding
+        See `Prepared`.
+    """
+
+    state: TableState
+    dataset: Dataset
+    funding: pl.DataFrame | None = None
 
 
 def prepare(
@@ -74,6 +95,20 @@ def prepare(
     DataError
         The features are older than the bars of their snapshot, or see `mmf.pipeline.dataset.load_dataset`.
     """
+    loaded = load(warehouse, state, config, user=user, must_be_current=must_be_current)
+    return cut(loaded, chronological_split(loaded.dataset.rows, test_share=config.test_share))
+
+
+def load(
+    warehouse: Warehouse,
+    state: TableState,
+    config: TrainConfig,
+    /,
+    *,
+    user: UserFeatures = MMF_ONLY,
+    must_be_current: bool = True,
+) -> Loaded:
+    """Read the rows; parameters and errors are those of `prepare`."""
     with warehouse.pin(state.snapshot) as snapshot:
         dataset = load_dataset(
             snapshot,
@@ -89,7 +124,51 @@ def prepare(
         if must_be_current:
             since = dataset.first_read_ms
             require_current(warehouse, snapshot, state, since_ms=since, context=config.context, user=user)
-    rows, split = dataset.rows, chronological_split(dataset.rows, test_share=config.test_share)
+    return Loaded(state, dataset, funding)
+
+
+def cut(loaded: Loaded, split: Split, /, *, stop_ms: int | None = None) -> Prepared:
+    """Cut rows in two: those that a fit may see, and the later ones that judge it.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The rows.
+    split : Split
+        Of them; all rows from its `test_start_ms` on are judged, labelled or not.
+    stop_ms : int, optional
+        End of the judged rows, itself left out. Nothing behind it is in what is returned.
+
+    Raises
+    ------
+    LeakError
+        The label of a training row is known only after the judged rows begin.
+    """
+    if stop_ms is not None:
+        loaded = replace(loaded, dataset=loaded.dataset.before(stop_ms))
+    rows = loaded.dataset.rows
     is_judged = rows.open_time_ms >= split.test_start_ms
     n_purged = int((~is_judged & ~np.isnan(rows.label)).sum()) - len(split.train)
-    return Prepared(state, dataset, split.training(rows), rows.take(is_judged), n_purged, funding)
+    return Prepared(loaded.state, loaded.dataset, split.training(rows), rows.take(is_judged), n_purged, loaded.funding)
+
+
+def cut_around(loaded: Loaded, combination: Combination, /) -> Prepared:
+    """Cut rows into blocks that are judged, and those around them that a fit may see.
+
+    The bars of each judged block, and those behind it that its labels look at, are taken out of what thresholds are
+    chosen by, and the prices around are linked: see `mmf.evaluation.linked.linked_bars`. What happened meanwhile is in
+    no fit and in no threshold; only the features of later rows remember it.
+
+    Raises
+    ------
+    LeakError
+        The label of a training row overlaps a judged block.
+    """
+    rows, dataset, funding = loaded.dataset.rows, loaded.dataset, loaded.funding
+    gaps = [(int(rows.open_time_ms[block[0]]), int(rows.label_end_ms[block].max())) for block in combination.tests]
+    if funding is not None:
+        funding = funding.filter(outside(funding["funding_time"], gaps))
+    judged = np.concatenate(combination.tests)
+    n_purged = int((~np.isnan(rows.label)).sum()) - len(combination.train) - len(judged)
+    linked = replace(dataset, bars=linked_bars(dataset.bars, joined_gaps(gaps)))
+    return Prepared(loaded.state, linked, combination.training(rows), rows.take(judged), n_purged, funding)

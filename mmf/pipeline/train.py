@@ -158,6 +158,7 @@ def fit(
     *,
     early: Refined | None = None,
     folder: Path | None = None,
+    n_threads: int = 2,
     on_progress: OnProgress = lambda *_: None,
 ) -> Trained:
     """Fit the mixture with the effort recommended, on training rows only.
@@ -173,6 +174,7 @@ def fit(
         views=refined.views,
         early=None if early is None else _early_view(prepared, early),
         folder=folder,
+        n_threads=n_threads,
         progress=on_progress,
     )
     chosen = _thresholds(prepared, trader, config)

@@ -185,7 +185,7 @@ def test_an_error_in_a_process_names_series_and_chunk(warehouse: Warehouse, proc
 def test_a_killed_process_is_told_and_publishes_nothing(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     put(warehouse, HISTORY)
     monkeypatch.setenv("MMF_TEST_DIES", "1")
-    with Processes(1) as executor, pytest.raises(DataError, match="worker process of the build was killed"):
+    with Processes(1) as executor, pytest.raises(DataError, match="a worker process was killed"):
         build_many(warehouse, [Job(SERIES, set_of("dying", dying))], executor=executor, cut=CUT)
     with warehouse.pin() as snapshot:
         assert files(snapshot, version="dying@v1") == []
