@@ -12,6 +12,7 @@ from cli import (
     data,
     demo,
     doctor,
+    evaluate,
     exchange,
     features,
     ingest,
@@ -54,6 +55,7 @@ app.command("predict")(predict.predict)
 app.add_typer(runs.app, name="runs")
 app.command("replay")(replay.replay)
 app.command("audit")(audit.audit)
+app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("sql")(sql.sql)
 

@@ -26,7 +26,7 @@ EXCHANGE = "$EXCHANGE"
 # These ask an exchange; where a page shows them without an address they would ask the real one.
 ASK_AN_EXCHANGE = {"data repair", "ingest", "ingest binance", "ingest bybit", "ingest funding", "ingest universe"}
 # The figures of a fit differ in their last digits from one kind of processor to another.
-FIT = {"demo", "predict", "run", "runs compare", "train"}
+FIT = {"demo", "evaluate", "predict", "run", "runs compare", "train"}
 
 
 @dataclass(frozen=True)

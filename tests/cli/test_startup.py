@@ -4,7 +4,7 @@ import sys
 import pytest
 
 HEAVY = ("polars", "duckdb", "numpy", "numba", "sklearn", "scipy", "torch", "pyarrow")
-COMMANDS = ("", "ingest", "data", "features", "features audit", "runs", "sql", "run", "train", "demo")
+COMMANDS = ("", "ingest", "data", "features", "features audit", "runs", "sql", "run", "train", "demo", "evaluate")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
