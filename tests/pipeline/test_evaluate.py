@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from mmf.errors import CallError, DataError, LeakError
 from mmf.features.registry import feature_set
@@ -26,6 +27,7 @@ from mmf.pipeline.material import Material
 from mmf.pipeline.part import judge_part
 from mmf.pipeline.prepare import Loaded, cut, cut_around, load
 from mmf.pipeline.state import resolve_state
+from mmf.pipeline.threshold import choose
 from mmf.splits import combinatorial_purged, expanding_folds, out_of_fold_cut
 from tests.pipeline.evaluations import FOLDS, N_BARS, PLAIN, WITH_CNN, small_run
 from tests.pipeline.sources import HOUR_MS, SERIES, walk
@@ -227,31 +229,40 @@ def test_a_fold_knows_nothing_of_what_comes_after_its_training(loaded: Loaded) -
 
 
 def test_a_combination_knows_nothing_of_what_happened_in_its_blocks(loaded: Loaded) -> None:
-    """Labels and prices of the judged time are others: threshold and probabilities stay, to the last bit."""
+    """Labels and prices of the judged time are others: thresholds and probabilities stay."""
     rows = loaded.dataset.rows
     combination = combinatorial_purged(rows, interval=SERIES.grid, n_folds=5, n_test_folds=2)[5]
     spans = [(int(rows.open_time_ms[block[0]]), int(rows.label_end_ms[block].max())) for block in combination.tests]
     assert (
         rows.open_time_ms[combination.train[0]] < spans[0][0] < spans[1][0] < rows.open_time_ms[combination.train[-1]]
     )
-    told = judge_part(cut_around(loaded, combination), PLAIN)
-    changed = altered(loaded, spans, with_features=False)
-    other = judge_part(cut_around(changed, combination), PLAIN)
-    assert other.predictions.drop("label").equals(told.predictions.drop("label"))
-    assert not other.predictions["label"].equals(told.predictions["label"])
+    ours, theirs = (cut_around(one, combination) for one in (loaded, altered(loaded, spans, with_features=False)))
+    training = ours.training
+    chance = np.random.default_rng(0).random(len(training))
+    told, other = (
+        choose(one, PLAIN, open_time_ms=training.open_time_ms, probability=chance, label=training.label).sweep
+        for one in (ours, theirs)
+    )
+    # what every threshold would have brought, not only which is chosen; logarithms of doubled prices round otherwise
+    assert_frame_equal(other, told, rel_tol=1e-9, abs_tol=1e-9)
+    told, other = (judge_part(one, PLAIN).predictions for one in (ours, theirs))
+    assert other.drop("label").equals(told.drop("label"))
+    assert not other["label"].equals(told["label"])
 
 
 def altered(loaded: Loaded, spans: list[tuple[int, int]], *, with_features: bool = True) -> Loaded:
-    """Other labels, prices and features within some time; the open that begins it is what was known before."""
+    """Other labels, prices and features within some time, and twice the price behind each.
+
+    The open that begins it is what was known before.
+    """
     dataset = loaded.dataset
     times = dataset.rows.open_time_ms
     inside = np.any([(times >= start) & (times < stop) for start, stop in spans], axis=0)
-    factor = pl.Series(np.where(inside, 1.5 + np.arange(len(times)) % 7 / 20, 1.0))
-    opens = [times == start for start, _ in spans]
-    prices = {name: pl.col(name) * factor for name in ("high", "low", "close")}
-    known = pl.Series(np.any(opens, axis=0))
-    prices["open"] = pl.when(known).then(pl.col("open")).otherwise(pl.col("open") * factor)
-    # the close before an open that changed is left alone: trades fill at opens
+    level = 2.0 ** np.sum([times >= stop for _, stop in spans], axis=0)
+    wild = pl.Series(level * np.where(inside, 1.5 + np.arange(len(times)) % 7 / 20, 1.0))
+    begins = pl.Series(np.any([times == start for start, _ in spans], axis=0))
+    prices = {name: pl.col(name) * wild for name in ("high", "low", "close")}
+    prices["open"] = pl.col("open") * pl.when(begins).then(pl.Series(level)).otherwise(wild)
     x = dataset.rows.x.copy()
     if with_features:
         x[inside] *= 1.3
