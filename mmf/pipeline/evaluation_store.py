@@ -43,6 +43,7 @@ def exclusive(root: Path, /) -> Generator[Path, None, None]:
         except BlockingIOError:
             raise CallError(f"another evaluation of {root.parent.name} is at work. Wait for it to end.") from None
         _sweep(work)  # a killed call leaves them
+        (work / STOP).unlink(missing_ok=True)
         work.mkdir(exist_ok=True)
         try:
             yield work
@@ -150,7 +151,6 @@ def record_evaluation(
 
 
 def _sweep(work: Path) -> None:
-    """Remove what an evaluation writes for its own parts to read."""
+    """Remove what an evaluation writes for its own parts to read; they may still be on their way to see `STOP`."""
     shutil.rmtree(work / "rows", ignore_errors=True)
-    for name in ("bars.parquet", STOP):
-        (work / name).unlink(missing_ok=True)
+    (work / "bars.parquet").unlink(missing_ok=True)

@@ -35,10 +35,16 @@ class KillsTheSecond(Serial):
         yield from super().run([Deadly(**deadly)])
 
 
-def interrupt(_: str, share: float) -> None:
-    """Press Ctrl-C once all processes are at work."""
-    if share > 0.1:
-        os.kill(os.getpid(), signal.SIGINT)
+class Interrupt:
+    """Press Ctrl-C, once, when the processes are at work."""
+
+    def __init__(self) -> None:
+        self.is_pressed = False
+
+    def __call__(self, _: str, share: float) -> None:
+        if share > 0.1 and not self.is_pressed:
+            self.is_pressed = True
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 if __name__ == "__main__":
@@ -47,4 +53,4 @@ if __name__ == "__main__":
             evaluate(warehouse, Path(sys.argv[2]), FOLDS, executor=KillsTheSecond())
         else:
             with Processes(2) as executor:
-                evaluate(warehouse, Path(sys.argv[2]), FOLDS, executor=executor, on_progress=interrupt)
+                evaluate(warehouse, Path(sys.argv[2]), FOLDS, executor=executor, on_progress=Interrupt())

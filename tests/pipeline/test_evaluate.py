@@ -79,7 +79,7 @@ def same(ours: Evaluation, theirs: Evaluation) -> bool:
 
 def die(warehouse: Warehouse, run_folder: Path, how: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.pipeline.evaluation_worker", str(warehouse.root), str(run_folder), how]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
 def test_folds_follow_each_other_and_train_on_what_was_known(found: Evaluation, loaded: Loaded) -> None:
@@ -147,7 +147,7 @@ def test_tables_lie_in_the_run_and_in_the_warehouse(
     summary = json.loads((saved.folder / "evaluation.json").read_text())
     assert summary["walk_forward"]["verdict"]["n_trials"] == 1
     assert len(summary["combinations"]) == 3  # kept from before
-    assert not [path for path in (saved.folder / FOLDER / "unfinished").iterdir() if path.is_file()]
+    assert list((saved.folder / FOLDER / "unfinished").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["folds", "fold_scores", "fold_equity", "combinations", "noise_floor"])
@@ -195,7 +195,6 @@ def test_ctrl_c_ends_the_processes_and_leaves_no_table(warehouse: Warehouse, fou
     ended = die(warehouse, copied, "interrupt")
     assert "KeyboardInterrupt" in ended.stderr
     assert not (copied / "tables" / "folds.parquet").exists()
-    assert not (copied / FOLDER / "unfinished" / "stop").exists()
     again = evaluate(warehouse, copied, FOLDS)
     for name in TABLES[:4]:
         assert again.tables()[name].equals(found.tables()[name])
