@@ -125,17 +125,17 @@ def audit_tables(audit: pl.DataFrame, /) -> list[Table]:
     """
     if audit.is_empty():
         return []
-    n_failed = audit.filter(pl.col("status") == "fail").height
-    told = (
-        "None failed."
-        if n_failed == 0
-        else f"{n_failed} failed: nothing above is worth reading before they are mended."
-    )
+    n_failed, n_skipped = (int((audit["status"] == status).sum()) for status in ("fail", "skipped"))
+    told = f"{n_failed} failed: nothing above counts before they are mended." if n_failed else "None failed."
+    if n_skipped:
+        told += f" {n_skipped} could not be made: that is no clean bill."
     return [
         Table(
             "Leak audit",
             f"Whether anything knew more than it could have known at its time: {audit.height} checks. {told}",
-            audit.sort(pl.col("status") != "fail", maintain_order=True).select("check_name", "status", "finding"),
+            audit.sort(
+                pl.col("status").replace_strict({"fail": 0, "skipped": 1}, default=2), maintain_order=True
+            ).select("check_name", "status", "finding"),
             status="status",
         )
     ]

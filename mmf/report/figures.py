@@ -9,6 +9,7 @@ from mmf.report.parts import Colour, Light, Table, Tile
 from mmf.report.tables import cell_text
 
 BPS = 10_000
+ROUNDED = 0.095  # shares from here on are told without decimals
 VOLATILITY = "volatility only"
 _PERFORMANCE = (
     "net_return", "sharpe", "max_drawdown", "n_trades", "hit_rate", "exposure", "turnover", "break_even_cost"
@@ -130,7 +131,8 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _range(bounds: Sequence[float] | None) -> str:
-    return "-" if not bounds else f"{bounds[0]:+.0%} to {bounds[1]:+.0%}"
+    # a sign that decides must not be rounded away
+    return " to ".join(f"{x:+.1%}" if abs(x) < ROUNDED else f"{x:+.0%}" for x in bounds) if bounds else "-"
 
 
 def _share(value: float | None, form: str) -> str:

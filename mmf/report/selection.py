@@ -110,7 +110,14 @@ def _cluster_map(clusters: pl.DataFrame, members: pl.DataFrame) -> Chart:
         "Columns that move together lie in one box, named after the one that stands for the others; the larger a box, "
         "the more of them say the same thing. Blue clusters have a latent that points the same way in most parts of "
         "time, which the classic experts read. Click on a cluster to look into it.",
-        go.Figure(tree, {"height": 520, "margin": {"t": 10, "l": 0, "r": 0, "b": 10}, "uniformtext": {"mode": False}}),
+        go.Figure(
+            tree,
+            {
+                "height": 520,
+                "margin": {"t": 10, "l": 0, "r": 0, "b": 10},
+                "uniformtext": {"minsize": 10, "mode": "hide"},
+            },
+        ),
     )
 
 

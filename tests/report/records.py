@@ -180,7 +180,11 @@ def tables() -> dict[str, pl.DataFrame]:
             }
         ),
         "audit": pl.DataFrame(
-            {"check_name": ["a", "b"], "status": ["pass", "fail"], "finding": ["all hold", "one reads ahead"]}
+            {
+                "check_name": ["a", "b", "c"],
+                "status": ["pass", "skipped", "fail"],
+                "finding": ["all hold", "no bars", "one reads ahead"],
+            }
         ),
         "clusters": pl.DataFrame(
             {

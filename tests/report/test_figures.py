@@ -24,11 +24,13 @@ def test_key_figures() -> None:
     shown = {tile.name: (tile.value, tile.note) for tile in tiles(card())}
     assert shown["Net return"] == ("+2.1%", "98 % sure: -10% to +20%")
     assert shown["Buy and hold"] == ("+11.0%", "of the same stretch")
-    assert shown["Timing adds"] == ("-5% to +14%", "98 % sure, to holding as much all the time")
+    assert shown["Timing adds"] == ("-5.0% to +14%", "98 % sure, to holding as much all the time")
     assert shown["Random entry times"] == ("4.0%", "did as well or better")
     assert shown["Sharpe, a year"] == ("1.23", "max. drawdown -5.1%")
     assert shown["Break-even cost"] == ("12.0 bps", "7.5 bps are paid a side")
     assert shown["Trials"] == ("2", "overfitting not known yet")
+    close = {tile.name: tile.value for tile in tiles(card(verdict=VERDICT | {"timing": [0.001, 0.67]}))}
+    assert close["Timing adds"] == "+0.1% to +67%"
     assert shown["PR-AUC"] == ("0.450", "coin 0.400, volatility 0.450")
 
 

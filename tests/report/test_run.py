@@ -133,6 +133,8 @@ def test_the_audit_is_shown_with_what_failed_first() -> None:
     text = own(run_page(record()))
     assert text.index("one reads ahead") < text.index("all hold")
     assert "1 failed" in text
+    assert "1 could not be made" in text
+    assert text.index("one reads ahead") < text.index("no bars") < text.index("all hold")
 
 
 def test_a_table_that_cannot_be_read_is_named() -> None:
