@@ -34,7 +34,7 @@ def predict(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Predict with the model of a run: the newest bar, the newest N, or a range.
+    """Predict with the model of a run: the newest bar of each of its series, the newest N, or a range.
 
     Features are brought up to the stored bars first, so that only what is new is computed. No exchange is asked: to
     have newer bars, run `mmf ingest` before.
@@ -60,8 +60,9 @@ def predict(
         getattr(told, _WRITERS[output.suffix])(output)
         say(f"wrote {told.height:,} predictions to {output}")
     elif json:
-        head = {"run_id": run.card["run_id"], "series": str(run.series), "table_state": state}
-        print_json([head | row for row in told.to_dicts()])
+        names = {one.symbol: str(one) for one in run.all_series}
+        head = {"run_id": run.card["run_id"], "table_state": state}
+        print_json([head | {"series": names[row["symbol"]]} | row for row in told.to_dicts()])
     else:
         _show(told, run, state)
 
@@ -78,7 +79,8 @@ def _brought_up_to_date(warehouse: "Warehouse", run: "LoadedRun", settings: Sett
     if code_hash(settings, set_name) == run.card["definition_hash"]:
         if not warehouse.is_read_only:
             features = feature_set(set_name, user_features(settings))
-            build_shown(warehouse, run.series, features, context=run.card["config"].get("context", ()))
+            for one in run.all_series:
+                build_shown(warehouse, one, features, context=run.card["config"].get("context", ()))
         return run.named_by(warehouse)
     version = next(
         (known for known in warehouse.versions(set_name) if known.definition_hash == run.card["definition_hash"]), None
@@ -86,17 +88,19 @@ def _brought_up_to_date(warehouse: "Warehouse", run: "LoadedRun", settings: Sett
     needed = needed_code(version, user_features(settings)) if version else "This warehouse has no such version."
     raise DataError(
         f"run {run.card['run_id']} reads {run.version}, which the code at hand does not compute. {needed} Predict with "
-        f"that code, or train anew: mmf train {run.series}"
+        f"that code, or train anew: mmf train {_asked(run)}"
     )
 
 
 def _show(told: "pl.DataFrame", run: "LoadedRun", state: str) -> None:
-    say(f"run {run.card['run_id']} on {run.series}, {state}; long above {run.threshold:.3f}")
+    series = ", ".join(map(str, run.all_series))
+    say(f"run {run.card['run_id']} on {series}, {state}; long above {run.threshold:.3f}")
     experts = list(run.trader.experts_)
-    columns = ("open_time", "close", "probability", "long", *experts)
+    columns = ("open_time", "symbol", "close", "probability", "long", *experts)
     rows = [
         (
             f"{row['open_time']:%Y-%m-%d %H:%M}",
+            row["symbol"],
             row["close"],
             f"{row['probability']:.3f}",
             "yes" if row["is_long"] else "no",
@@ -104,11 +108,16 @@ def _show(told: "pl.DataFrame", run: "LoadedRun", state: str) -> None:
         )
         for row in told.iter_rows(named=True)
     ]
-    print_table(rows, columns, right=columns[1:])
+    print_table(rows, columns, right=columns[2:])
     if n_cold := int((~told["is_warm"]).sum()):
         say(f"{n_cold} of these bars lack the full memory of some feature: too few bars before them.")
     if n_padded := int(told["is_padded"].sum()):
         say(f"{n_padded} of them lie so early that networks read zeros in place of bars.")
+
+
+def _asked(run: "LoadedRun") -> str:
+    """Its series, and how one model of several is asked for."""
+    return " ".join(map(str, run.all_series)) + (" --together" if len(run.all_series) > 1 else "")
 
 
 def _utc(time: datetime | None) -> datetime | None:

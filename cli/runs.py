@@ -90,12 +90,14 @@ def _found(runs: "Sequence[Run]", run_id: str) -> "Run":
 
 
 def _line(run: "Run") -> tuple[object, ...]:
+    from mmf.cards import series_of
+
     scores, verdict = run.card.get("scores", {}), run.card.get("verdict") or {}
     mixture, volatility = scores.get("mixture", {}), scores.get("volatility only", {})
     gained = (verdict.get("performance") or {}).get("net_return")
     return (
         run.run_id,
-        run.card.get("series"),
+        "\n".join(series_of(run.card)),
         run.table_state,
         verdict.get("answer", "-"),
         "-" if gained is None else f"{gained:+.1%}",

@@ -63,7 +63,7 @@ def show_prepared(prepared: "Prepared") -> None:
     """Print [1] DATA."""
     dataset, training, judged = prepared.dataset, prepared.training, prepared.judged
     facts = {
-        "series": dataset.series,
+        "series": ", ".join(map(str, prepared.state.all_series)),
         "table state": prepared.state,
         "rows": f"{len(dataset.rows):,}  {_span(dataset.rows.open_time_ms)}",
         "training rows": f"{len(training):,}  {_span(training.open_time_ms)}",
@@ -242,7 +242,10 @@ def show_ceiling(ceiling: "Scores") -> None:
 
 def show_card(card: Mapping[str, Any]) -> None:
     """Print a run card."""
+    from mmf.cards import series_of
+
     facts = {name: card[name] for name in ("series", "table_state", "created_at", "definition_hash")}
+    facts["series"] = ", ".join(series_of(card))
     print_facts(facts, title=f"run {card['run_id']}")
     print_facts(card["hashes"], title="hashes")
     print_facts(card["environment"]["packages"], title="packages")

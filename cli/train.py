@@ -45,6 +45,9 @@ def train(
     use_tensor_flex: RefineryOption = None,
     tensor_flex_train_only: RefineryOnlyOption = False,
     tensor_flex_force_retrain: ForceRefineryOption = False,
+    together: Annotated[
+        bool, typer.Option("--together", help="One model of all series, the symbol an input, in place of one each.")
+    ] = False,
     if_needed: Annotated[
         bool, typer.Option("--if-needed", help="Train only where the scheduler says that it is due; it says why.")
     ] = False,
@@ -53,9 +56,11 @@ def train(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Train from table states that `mmf features build` made: a model for each series.
+    """Train from table states that `mmf features build` made: a model for each series, or one of all together.
 
     Example: mmf train bybit:linear:BTCUSDT:60 --features core@v1 --experts trend,cnn
+
+    Example: mmf train 'bybit:linear:*:60' --together
     """
     from mmf.pipeline.state import resolve_state
 
@@ -66,7 +71,8 @@ def train(
     with open_warehouse(warehouse, settings) as opened:
         named = settings.pick("features.set", features, "core")
         several = matching_series(opened, series)
-        states = [resolve_state(opened, one, named, prefer=code_hash(settings, named)) for one in several]
+        asked = [several] if together else [[one] for one in several]
+        states = [resolve_state(opened, each, named, prefer=code_hash(settings, named)) for each in asked]
         for state in states:
             training = train_config(
                 settings,
@@ -97,5 +103,6 @@ def _asked(warehouse: "Warehouse", state: "TableState", config: "TrainConfig", a
     from mmf.pipeline.schedule import advise
 
     advice = advise(warehouse, state, config, artifacts=artifacts)
-    say(f"{state.series}: training is {'due' if advice.is_due else 'not due'}: {'; '.join(advice.reasons)}")
+    names = " ".join(map(str, state.all_series))
+    say(f"{names}: training is {'due' if advice.is_due else 'not due'}: {'; '.join(advice.reasons)}")
     return advice

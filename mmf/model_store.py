@@ -109,6 +109,7 @@ def _settings(trader: MoneyMachineTrader) -> dict[str, Any]:
     return {
         "experts": [[name, expert.name] for name, expert in trader.experts_.items()],  # in the order of the gate
         "absent": trader.absent_,
+        "symbols": list(trader.symbols_),
         "views": {view: list(columns) for view, columns in trader.views_.items()},
         "seed": trader.seed,
         "gate": trader.gate_.get_params(),
@@ -125,6 +126,7 @@ def _assemble(files: Mapping[str, bytes]) -> StoredModel:
     unfitted = {name: clone(expert) for name, expert in experts.items()}
     trader = MoneyMachineTrader(experts=unfitted, gate=clone(gate), seed=settings["seed"])
     trader.columns_, trader.absent_ = tuple(settings["columns"]), dict(settings["absent"])
+    trader.symbols_ = tuple(settings["symbols"])
     trader.views_ = {view: tuple(columns) for view, columns in settings["views"].items()}
     # the median of one row is that row, and a column without any number is NaN in it
     medians = np.array([settings["medians"]], dtype=np.float32)

@@ -122,15 +122,18 @@ def market_state(rows: TrainingRows, /, *, validation_losses: Sequence[float] = 
     Parameters
     ----------
     rows : TrainingRows
-        With the columns entropy_200 and volatility_20. "Recent" is the mean of the last 24 rows,
-        the training distribution is that of all rows; undefined values are left out of both.
+        With the columns entropy_200 and volatility_20. "Recent" is the mean of the last 24 rows of
+        each symbol, the training distribution is that of all rows; undefined values are left out of both.
     validation_losses : sequence of float
         Log-losses of past trainings; their spread needs at least two.
     """
     entropy, volatility = rows.matrix(("entropy_200", "volatility_20")).astype(np.float64).T
-    recent, median = _mean(volatility[-RECENT_ROWS:]), _quantile(volatility, 0.5)
+    is_recent = np.zeros(len(rows), bool)
+    for code in range(len(rows.symbols)):
+        is_recent[np.flatnonzero(rows.symbol == code)[-RECENT_ROWS:]] = True
+    recent, median = _mean(volatility[is_recent]), _quantile(volatility, 0.5)
     return MarketState(
-        entropy=_mean(entropy[-RECENT_ROWS:]),
+        entropy=_mean(entropy[is_recent]),
         entropy_p10=_quantile(entropy, 0.1),
         entropy_p90=_quantile(entropy, 0.9),
         volatility_ratio=recent / median if recent is not None and median else None,

@@ -21,7 +21,7 @@ class Split:
     Attributes
     ----------
     train, test : np.ndarray
-        Row indices (int64) in time order; labelled rows only.
+        Row indices (int64) in the order of the rows; labelled rows only.
     test_start_ms : int
         The open_time of the first test row, by which every training label is known.
     """
@@ -82,7 +82,7 @@ def chronological_split(rows: Rows, /, *, test_share: float = 0.2) -> Split:
     rows : Rows
         Rows without a label (their horizon is not over, or its last bar is absent) fall on neither side.
     test_share : float
-        Share of the labelled rows that judges, rounded up.
+        Share of the labelled rows that judges, rounded up; of several symbols, to whole instants.
 
     Raises
     ------
@@ -129,9 +129,15 @@ def time_folds(rows: TrainingRows, /, n_folds: int) -> list[tuple[np.ndarray, np
     size = len(rows) // (n_folds + 1)
     if n_folds < 1 or size < 1:
         raise DataError(f"{len(rows)} training rows cannot be cut into {n_folds} folds. Use more rows or fewer folds.")
-    index = np.arange(len(rows))
-    starts = [len(rows) - size * k for k in range(n_folds, 0, -1)]
-    return [(_known_by(rows, index[:s], int(rows.open_time_ms[s])), index[s : s + size]) for s in starts]
+    index, times = np.arange(len(rows)), rows.open_time_ms
+    starts = [instant_start(times, len(rows) - size * k) for k in range(n_folds, 0, -1)]
+    stops = [*starts[1:], len(rows)]
+    return [(_known_by(rows, index[:s], int(times[s])), index[s:e]) for s, e in zip(starts, stops, strict=True)]
+
+
+def instant_start(open_time_ms: np.ndarray, row: int, /) -> int:
+    """Return the first row of the same time as this one: a cut never parts the symbols of one instant."""
+    return int(np.searchsorted(open_time_ms, open_time_ms[row]))
 
 
 def walk_forward(
@@ -158,14 +164,14 @@ def walk_forward(
     """
     from skfolio.model_selection import WalkForward  # noqa: PLC0415 - 2 s that no other split should pay
 
-    row_at, purge = _slots(rows, interval)
+    slots = _Slots.of(rows, interval)
     windows = _cuts(
-        lambda: WalkForward(test_size=test_slots, train_size=train_slots, expand_train=expand, purged_size=purge).split(
-            row_at
-        ),
-        len(row_at),
+        lambda: WalkForward(
+            test_size=test_slots, train_size=train_slots, expand_train=expand, purged_size=slots.purge
+        ).split(slots.all),
+        len(slots.all),
     )
-    pairs = [(_rows_in(row_at, train), _rows_in(row_at, test)) for train, test in windows]
+    pairs = [(slots.rows_in(train), slots.rows_in(test)) for train, test in windows]
     return [Split(train, test, int(rows.open_time_ms[test[0]])) for train, test in pairs if len(train) and len(test)]
 
 
@@ -236,18 +242,18 @@ def combinatorial_purged(
     """
     from skfolio.model_selection import CombinatorialPurgedCV  # noqa: PLC0415 - 2 s that no other split should pay
 
-    row_at, purge = _slots(rows, interval)
+    slots = _Slots.of(rows, interval)
     combinations = _cuts(
         lambda: CombinatorialPurgedCV(
             n_folds=n_folds,
             n_test_folds=n_test_folds,
-            purged_size=purge,
-            embargo_size=purge if embargo is None else embargo,
-        ).split(row_at),
-        len(row_at),
+            purged_size=slots.purge,
+            embargo_size=slots.purge if embargo is None else embargo,
+        ).split(slots.all),
+        len(slots.all),
     )
     return [
-        Combination(_rows_in(row_at, train), tuple(block for test in tests if len(block := _rows_in(row_at, test))))
+        Combination(slots.rows_in(train), tuple(block for test in tests if len(block := slots.rows_in(test))))
         for train, tests in combinations
     ]
 
@@ -261,6 +267,8 @@ def _cut(rows: Rows, share: float) -> tuple[np.ndarray, np.ndarray]:
         raise CallError(f"a share of {share:g} leaves one side of the cut empty. Use a number between 0 and 1.")
     labelled = _labelled(rows)
     n_before = math.floor(round(share * len(labelled), 6))
+    if len(labelled):
+        n_before = instant_start(rows.open_time_ms[labelled], n_before)
     if n_before == 0:
         raise DataError(
             f"{len(labelled)} labelled rows are too few to cut at {share:g}. Ingest more bars or shorten the horizon."
@@ -283,17 +291,37 @@ def _known_by(rows: Rows, index: np.ndarray, start_ms: int) -> np.ndarray:
     return kept
 
 
-def _slots(rows: Rows, interval: Interval) -> tuple[np.ndarray, int]:
-    """Row index of every slot in time (-1 where there is no labelled row), and the slots that a label spans."""
-    index = _labelled(rows)
-    if len(index) == 0:
-        raise DataError("no row has a label. Ingest more bars or shorten the horizon.")
-    times = rows.open_time_ms[index]
-    slot = (times - times[0]) // interval.ms
-    row_at = np.full(slot[-1] + 1, -1)
-    row_at[slot] = index
-    span = int(-((times - rows.label_end_ms[index]) // interval.ms).min())
-    return row_at, max(0, span - 1)
+@dataclass(frozen=True)
+class _Slots:
+    """The slots in time of the labelled rows.
+
+    Attributes
+    ----------
+    all : np.ndarray
+        Every slot between the first and the last, one observation each.
+    index, slot : np.ndarray
+        Labelled rows, and the slot of each, ascending.
+    purge : int
+        Slots that a label spans.
+    """
+
+    all: np.ndarray
+    index: np.ndarray
+    slot: np.ndarray
+    purge: int
+
+    @classmethod
+    def of(cls, rows: Rows, interval: Interval) -> "_Slots":
+        index = _labelled(rows)
+        if len(index) == 0:
+            raise DataError("no row has a label. Ingest more bars or shorten the horizon.")
+        times = rows.open_time_ms[index]
+        slot = (times - times[0]) // interval.ms
+        span = int(-((times - rows.label_end_ms[index]) // interval.ms).min())
+        return cls(np.arange(slot[-1] + 1), index, slot, max(0, span - 1))
+
+    def rows_in(self, slots: np.ndarray) -> np.ndarray:
+        return self.index[np.isin(self.slot, slots)]
 
 
 def _cuts(split: Callable[[], Iterable[Cut]], n_slots: int) -> list[Cut]:
@@ -303,8 +331,3 @@ def _cuts(split: Callable[[], Iterable[Cut]], n_slots: int) -> list[Cut]:
         raise DataError(
             f"{n_slots} slots of time cannot be cut like this: {error} Ingest more bars or choose other windows."
         ) from error
-
-
-def _rows_in(row_at: np.ndarray, slots: np.ndarray) -> np.ndarray:
-    rows = row_at[slots]
-    return rows[rows >= 0]

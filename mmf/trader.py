@@ -17,11 +17,11 @@ from mmf.experts.fitting import EARLY, WHOLE, Fitted, fit_experts
 from mmf.experts.neural import choose_device
 from mmf.experts.protocol import EpochRecord, Expert, JoinedExpert, View
 from mmf.experts.scheme import Seen, out_of_fold_scheme, stored_rows
-from mmf.experts.stretch import Opinion, Stretch, opinion, places_of, with_history
+from mmf.experts.stretch import Opinion, Stretch, opinion, padded, places_of, with_history
 from mmf.experts.trend import TrendExpert
 from mmf.gate import GatingNetwork
 from mmf.impute import MedianImputer
-from mmf.rows import PHYSICS_TRIO, Rows, TrainingRows
+from mmf.rows import PHYSICS_TRIO, Rows, TrainingRows, symbol_columns
 from mmf.scheduler import Effort
 
 Progress = Callable[[str, float], None]
@@ -38,7 +38,7 @@ class EarlyView:
     rows : TrainingRows
         All training rows.
     history : Rows or None
-        All stored rows of the series.
+        All stored rows of all symbols.
     views : mapping of {"selected", "latents"} to tuple of str
         Columns of the classic experts, and all latents.
     """
@@ -55,13 +55,12 @@ class EarlyView:
         CallError
             They are not the same rows.
         """
-        if not (
-            np.array_equal(self.rows.open_time_ms, rows.open_time_ms) and np.array_equal(self.rows.label, rows.label)
-        ):
+        if not (np.array_equal(self.rows.keys, rows.keys) and np.array_equal(self.rows.label, rows.label)):
             raise CallError("the early view holds other rows than the training rows. Refine the same rows twice.")
         columns = tuple(dict.fromkeys(c for view in self.views.values() for c in view))
-        own = self.rows.select(columns)
-        return Seen(own, stored_rows(own, self.history, needs_history=needs_history))
+        own = self.rows.select(columns).with_symbol_columns()
+        history = None if self.history is None else self.history.among(rows.symbols).with_symbol_columns()
+        return Seen(own, stored_rows(own, history, needs_history=needs_history))
 
 
 class MoneyMachineTrader:
@@ -83,6 +82,10 @@ class MoneyMachineTrader:
     Shuffled folds would not do: labels overlap, so a shuffled fold leaves each row's neighbours, and
     with them its label, in the other folds.
 
+    Several symbols make one model: every expert reads beside its columns which symbol a row is of, networks follow
+    each symbol's own bars, GraphVisionary sees the symbols of an instant beside each other, and cuts go by time, so
+    that no symbol's label reaches into what another is asked about. The gate reads the trio alone.
+
     Parameters
     ----------
     experts : mapping of str to Expert
@@ -94,8 +97,10 @@ class MoneyMachineTrader:
 
     Attributes
     ----------
+    symbols_ : tuple of str
+        Symbols of the rows fitted on.
     views_ : dict of str to tuple of str
-        Columns of each view, as `fit` was given them.
+        Columns of each view, as `fit` was given them, and those that tell several symbols apart.
     columns_ : tuple of str
         All columns that are read: those of the views, and the trio.
     absent_ : dict of str to str
@@ -148,7 +153,7 @@ class MoneyMachineTrader:
         effort : Effort
             Estimators and epochs for the experts, epochs for the gate.
         history : Rows, optional
-            All stored rows of the series, in which the training rows are found by open_time. Rows between them, and
+            All stored rows of the symbols, in which the training rows are found by open_time. Rows between them, and
             before them, are read as context by the experts that look back; labels are never looked at, and rows
             after the last training row neither. Needed where an expert looks back.
         views : mapping of {"selected", "latents"} to tuple of str, optional
@@ -176,11 +181,13 @@ class MoneyMachineTrader:
             One of the trio is not among the columns, or a part of the rows holds one label only.
         """
         _check_training(rows)
-        self.views_ = dict(views) if views is not None else {"selected": rows.columns}
+        self.symbols_ = rows.symbols
+        self.views_ = _told_apart(views if views is not None else {"selected": rows.columns}, rows.symbols)
         experts, self.absent_ = _in_use(self.experts, self.views_)
         experts = {name: self._fresh(expert) for name, expert in experts.items()}
         self.columns_ = tuple(dict.fromkeys([*(c for view in self.views_.values() for c in view), *PHYSICS_TRIO]))
-        rows = rows.select(self.columns_)
+        rows = rows.with_symbol_columns().select(self.columns_)
+        history = None if history is None else history.among(rows.symbols).with_symbol_columns()
         needs_history = any(expert.context_bars for expert in experts.values())
         seen = Seen(rows, stored_rows(rows, history, needs_history=needs_history))
         first = seen if early is None else early.seen(rows, needs_history=needs_history)
@@ -188,7 +195,10 @@ class MoneyMachineTrader:
         scheme, late = out_of_fold_scheme(seen, first, self.imputer_)
         columns = {
             fit: {name: views[expert.reads] for name, expert in experts.items()}
-            for fit, views in ((EARLY, self.views_ if early is None else early.views), (WHOLE, self.views_))
+            for fit, views in (
+                (EARLY, self.views_ if early is None else _told_apart(early.views, rows.symbols)),
+                (WHOLE, self.views_),
+            )
         }
         read = (part for one in (first, seen) for part in (one.rows, one.stored))
         identity = identity_of(experts, columns, read, effort=effort, device=str(choose_device()))
@@ -214,16 +224,18 @@ class MoneyMachineTrader:
         Parameters
         ----------
         rows : Rows
-            At least the columns that the trader was fitted on.
+            At least the columns that the trader was fitted on. A trader of several symbols is asked about some of them;
+            GraphVisionary listens to those that have a row at the same time.
         history : Rows, optional
-            Consecutive stored rows of the series up to the last of `rows`, among which these may be. Experts that look
+            Consecutive stored rows of the symbols up to the last of `rows`, among which these may be. Experts that look
             back read them; without it, `rows` are taken as consecutive and nothing is known before the first.
 
         Returns
         -------
         pl.DataFrame
-            One row for each of `rows`: open_time (Datetime ms, UTC), probability (calibrated
-            mixture), is_padded (whether an expert read zeros in place of bars before the history),
+            One row for each of `rows`: open_time (Datetime ms, UTC), symbol where the trader knows
+            several, probability (calibrated mixture), is_padded (whether an expert read zeros in
+            place of bars before the history),
             `<expert>_probability` for each expert (as it gave it), `<model>_probability` for each
             model that is joined within one, then `<expert>_weight` for each expert (the gate's,
             summing to 1).
@@ -231,18 +243,20 @@ class MoneyMachineTrader:
         Raises
         ------
         DataError
-            There are no rows, or a column that the trader was fitted on is absent.
+            There are no rows, a column that the trader was fitted on is absent, or it was not fitted on one of the
+            symbols.
         """
         if len(rows) == 0:
             raise DataError("there are no rows to predict. Take bars beyond the warm-up of the features.")
+        rows, history = self._placed(rows), None if history is None else self._placed(history)
         rows = rows.select(self.columns_)
         reach = max(expert.context_bars for expert in self.experts_.values())
         read = with_history(rows, history, reach=reach)
-        stretch, places = Stretch.of(read, self.imputer_), places_of(read.open_time_ms, rows)
+        stretch, places = Stretch.of(read, self.imputer_), places_of(read, rows)
         opinions = {
             name: opinion(expert, stretch, places, self.views_[expert.reads]) for name, expert in self.experts_.items()
         }
-        return self._frame(rows, opinions, self._weights(rows), is_padded=places < reach)
+        return self._frame(rows, opinions, self._weights(rows), is_padded=padded(stretch, places, reach=reach))
 
     def vital_signs(self) -> dict[str, int]:
         """Return how much has been learned, by part.
@@ -281,17 +295,24 @@ class MoneyMachineTrader:
         frame = self._frame(late, opinions, weights, is_padded=np.zeros(len(late), bool))
         self.oof_ = frame.insert_column(1, pl.Series("label", late.label))
 
+    def _placed(self, rows: Rows) -> Rows:
+        """Rows whose symbols stand where those of the fit do; of a trader of one symbol, rows as they are."""
+        if len(self.symbols_) == 1 and len(rows.symbols) == 1:
+            return rows
+        return rows.among(self.symbols_).with_symbol_columns()
+
     def _weights(self, rows: Rows) -> np.ndarray:
         return self.gate_.weights(rows.matrix(PHYSICS_TRIO))
 
     def _frame(
         self, rows: Rows, opinions: dict[str, Opinion], weights: np.ndarray, *, is_padded: np.ndarray
     ) -> pl.DataFrame:
-        columns = {
-            "open_time": pl.Series(rows.open_time_ms, dtype=pl.Int64).cast(pl.Datetime("ms", "UTC")),
-            "probability": self.calibration_.apply(_mixture(opinions, weights)),
-            "is_padded": is_padded,
+        columns: dict[str, Any] = {
+            "open_time": pl.Series(rows.open_time_ms, dtype=pl.Int64).cast(pl.Datetime("ms", "UTC"))
         }
+        if len(self.symbols_) > 1:
+            columns["symbol"] = rows.symbol_names
+        columns |= {"probability": self.calibration_.apply(_mixture(opinions, weights)), "is_padded": is_padded}
         columns |= {f"{name}_probability": said.probability for name, said in opinions.items()}
         for said in opinions.values():
             columns |= {f"{name}_probability": told for name, told in said.parts().items()}
@@ -310,6 +331,11 @@ def _check_training(rows: TrainingRows) -> None:
             f"the gate needs {', '.join(PHYSICS_TRIO)}; {', '.join(absent)} not among the {len(rows.columns)} "
             "columns of the training rows, run: mmf features build"
         )
+
+
+def _told_apart(views: Mapping[View, tuple[str, ...]], symbols: tuple[str, ...]) -> dict[View, tuple[str, ...]]:
+    """Views with the columns that tell symbols apart."""
+    return {view: (*columns, *symbol_columns(symbols)) for view, columns in views.items()}
 
 
 def _in_use(

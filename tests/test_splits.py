@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,7 +8,7 @@ from sklearn.model_selection import TimeSeriesSplit
 
 from mmf.bars import Interval
 from mmf.errors import CallError, DataError, LeakError
-from mmf.rows import Rows, TrainingRows
+from mmf.rows import Rows, TrainingRows, stacked
 from mmf.splits import (
     Combination,
     Split,
@@ -315,3 +317,42 @@ def test_rows_without_any_label_cannot_be_cut(cut):
 def test_windows_that_do_not_fit_are_refused(cut, options):
     with pytest.raises(DataError, match="100 slots of time cannot be cut like this"):
         cut(rows_at(range(100), horizon=5), interval=HOUR, **options)
+
+
+def of_symbols(*hours, horizon=5):
+    """Rows of several symbols, each with its own hours."""
+    names = tuple("ABC"[: len(hours)])
+    parts = [replace(rows_at(own, horizon=horizon), symbols=(name,)) for name, own in zip(names, hours, strict=True)]
+    return stacked([part.among(names) for part in parts])
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.2, 0.35, 0.5]))
+@settings(max_examples=30)
+def test_no_cut_parts_the_symbols_of_an_instant_and_none_has_a_label_across_it(seed, share):
+    rng = np.random.default_rng(seed)
+    rows = of_symbols(*(np.flatnonzero(rng.random(120) < p) for p in (0.9, 0.6, 0.95)))
+    split = chronological_split(rows, test_share=share)
+    assert rows.open_time_ms[split.test].min() == split.test_start_ms
+    is_later = rows.open_time_ms >= split.test_start_ms
+    assert split.test.tolist() == np.flatnonzero(is_later).tolist()
+    assert (rows.label_end_ms[split.train] <= split.test_start_ms).all()
+    a, b = out_of_fold_cut(split.training(rows))
+    assert a.label_end_ms.max() <= b.open_time_ms.min()
+    for train, valid in time_folds(split.training(rows), 3):
+        times = rows.open_time_ms[split.train]
+        assert rows.label_end_ms[split.train][train].max() <= times[valid].min()
+        assert not np.isin(times[valid], np.delete(times, valid)).any()
+
+
+def test_windows_in_time_hold_the_rows_of_all_symbols():
+    rows = of_symbols(range(100), range(30, 100))
+    alone = of_symbols(range(100))
+    for cut in (walk_forward, combinatorial_purged):
+        settings_ = {"train_slots": 40, "test_slots": 20} if cut is walk_forward else {"n_folds": 5}
+        for together, one in zip(
+            cut(rows, interval=HOUR, **settings_), cut(alone, interval=HOUR, **settings_), strict=True
+        ):
+            times = np.unique(rows.open_time_ms[together.train])
+            assert times.tolist() == alone.open_time_ms[one.train].tolist()
+            n_of_b = int((times >= 30 * HOUR.ms).sum())
+            assert len(together.train) == len(times) + n_of_b

@@ -1,5 +1,7 @@
 """What the same trades would have brought at random times: the yardstick of timing."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mmf.errors import CallError
@@ -55,6 +57,45 @@ def random_schedules(
     return entries, kept
 
 
+def moved_together(
+    rows: Sequence[tuple[np.ndarray, np.ndarray]], times: Sequence[np.ndarray], /, *, n_schedules: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Move the trades of several symbols to random times, all those of a stretch of time alike.
+
+    Parameters
+    ----------
+    rows : sequence of (entry, exit_)
+        Of each symbol; see `random_schedules`.
+    times : sequence of np.ndarray
+        Times of each symbol's rows.
+    n_schedules, seed : int
+        How many schedules, and what draws them.
+
+    Returns
+    -------
+    list of (entries, lengths)
+        Of each symbol; see `random_schedules`. Lengths, and the entries' number, are those of the real trades.
+
+    Notes
+    -----
+    Time is a ring that is cut into stretches of random length, which are shuffled: about `TRADES_TOGETHER` trades of
+    the busiest symbol lie in one. Which symbols are held at the same time, and in what order, stays as it was within a
+    stretch. A trade that runs out of its stretch may overlap one of the next.
+    """
+    union = np.unique(np.concatenate(times))
+    n, busiest = len(union), max(1, *(len(entry) for entry, _ in rows))
+    mean_length = max(2.0, n * min(1.0, TRADES_TOGETHER / busiest))
+    places = [np.searchsorted(union, own)[entry] for own, (entry, _) in zip(times, rows, strict=True)]
+    nearest = [np.minimum(np.searchsorted(own, union), len(own) - 1) for own in times]
+    entries = [np.empty((n_schedules, len(entry)), np.int64) for entry, _ in rows]
+    rng = np.random.default_rng(seed)
+    for i in range(n_schedules):
+        moved = _moved(n, mean_length, rng)
+        for of, place, near in zip(entries, places, nearest, strict=True):
+            of[i] = near[moved[place]]
+    return [(of, np.broadcast_to(exit_ - entry, of.shape)) for of, (entry, exit_) in zip(entries, rows, strict=True)]
+
+
 def schedule_returns(
     log_open: np.ndarray, entries: np.ndarray, lengths: np.ndarray, /, *, log_cost_per_trade: float
 ) -> np.ndarray:
@@ -78,6 +119,19 @@ def schedule_returns(
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _moved(n: int, mean_length: float, rng: np.random.Generator) -> np.ndarray:
+    """(n,) where each place of a ring goes when the ring is cut into stretches and these are shuffled."""
+    is_cut = rng.random(n) < 1 / mean_length
+    is_cut[0] = True
+    starts = np.flatnonzero(is_cut)
+    lengths = np.diff(starts, append=n)
+    order = rng.permutation(len(starts))
+    begins = np.empty(len(starts), np.int64)
+    begins[order] = np.concatenate([[0], np.cumsum(lengths[order])[:-1]])
+    of = np.cumsum(is_cut) - 1
+    return (begins[of] + np.arange(n) - starts[of] + rng.integers(n)) % n
 
 
 def _shuffled_in_groups(k: int, rng: np.random.Generator) -> np.ndarray:

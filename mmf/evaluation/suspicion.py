@@ -71,7 +71,7 @@ def suspicious_columns(rows: TrainingRows, /) -> list[Finding]:
     Parameters
     ----------
     rows : TrainingRows
-        n rows; NaN counts as the column's median.
+        n rows of one symbol; NaN counts as the column's median.
 
     Returns
     -------

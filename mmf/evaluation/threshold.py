@@ -9,7 +9,8 @@ import polars as pl
 
 from mmf.bars import Interval
 from mmf.errors import CallError
-from mmf.evaluation.backtest import Costs, Performance, Rules, backtest, performance
+from mmf.evaluation.backtest import Costs, Performance, Rules
+from mmf.evaluation.portfolio import Desk, performance_of, trade_all
 from mmf.evaluation.scores import choose_threshold
 
 USUAL_TRADES = 20
@@ -65,27 +66,27 @@ class Threshold:
 
 
 def sweep_thresholds(
-    bars: pl.DataFrame,
-    probability: np.ndarray,
-    label: np.ndarray,
+    desks: Sequence[Desk],
+    probabilities: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
     /,
     *,
     interval: Interval,
     rules: Rules,
     costs: Costs,
     constraints: Constraints,
-    funding: pl.DataFrame | None = None,
     long_shares: Sequence[float] = LONG_SHARES,
 ) -> Threshold:
-    """Choose the threshold whose trades brought most beyond their time in the market.
+    """Choose the threshold whose trades brought most beyond their time in the market: one for all symbols.
 
     Parameters
     ----------
-    bars : pl.DataFrame
-        (n,) consecutive stored bars, from the first row with a prediction to the last.
-    probability, label : np.ndarray
-        (n,) out-of-fold probabilities and labels, NaN where a bar has none: such a bar gives no signal.
-    interval, rules, costs, funding
+    desks : sequence of Desk
+        One a symbol: consecutive stored bars, from the first row with a prediction to the last.
+    probabilities, labels : sequence of np.ndarray
+        Of each symbol the (n,) out-of-fold probabilities and labels, NaN where a bar has none: such a bar gives no
+        signal.
+    interval, rules, costs
         See `mmf.evaluation.backtest.backtest`.
     constraints : Constraints
         What a threshold must leave.
@@ -97,17 +98,19 @@ def sweep_thresholds(
     The net return alone would choose "always long" in a market that rose. Returns are net of costs, so that many small
     trades do not win either.
     """
+    probability, label = np.concatenate(probabilities), np.concatenate(labels)
     is_known = ~np.isnan(probability)
     usual = choose_threshold(probability[is_known], label[is_known])
     tried = sorted({usual, *(float(cut) for cut in _cuts(probability[is_known], long_shares))})
-    drift = float(np.log(bars["close"][-1] / bars["open"][0]))
-    needed = replace(constraints, min_trades=constraints.trades_of(bars.height, rules))
+    drift = float(np.log(np.mean([desk.bars["close"][-1] / desk.bars["open"][0] for desk in desks])))
+    n_bars = sum(desk.bars.height for desk in desks)
+    needed = replace(constraints, min_trades=constraints.trades_of(n_bars, rules))
     rows = []
     for threshold in tried:
-        signals = is_known & (np.nan_to_num(probability) > threshold)
-        result = backtest(bars, signals, interval=interval, rules=rules, costs=costs, funding=funding)
-        found = performance(result, interval=interval, rules=rules)
-        rows.append({"threshold": threshold} | _figures(found, signals, label, drift, needed))
+        signals = [np.nan_to_num(of, nan=-np.inf) > threshold for of in probabilities]
+        result = trade_all(desks, signals, interval=interval, rules=rules, costs=costs)
+        found = performance_of(result, interval=interval, rules=rules)
+        rows.append({"threshold": threshold} | _figures(found, np.concatenate(signals), label, drift, needed))
     sweep = pl.DataFrame(rows, schema=_SWEEP)
     allowed = sweep.filter("is_allowed")
     chosen = usual if allowed.is_empty() else allowed.sort("excess", "threshold", descending=True)["threshold"][0]

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-import polars as pl
 
 from mmf.bars import Interval
-from mmf.evaluation.backtest import Backtest, Costs, Performance, Rules, backtest, funding_by_bar, performance
+from mmf.evaluation.backtest import Backtest, Costs, Performance, Rules, funding_by_bar
 from mmf.evaluation.bootstrap import interval as bootstrap_interval
-from mmf.evaluation.random_entries import random_schedules, schedule_returns
+from mmf.evaluation.portfolio import Desk, Portfolio, mean_of, performance_of, trade_all
+from mmf.evaluation.random_entries import moved_together, random_schedules, schedule_returns
 from mmf.evaluation.sharpe import deflated_sharpe
 
 LEVEL = 0.01
@@ -72,8 +72,8 @@ class Verdict:
 
 
 def judge_trades(
-    bars: pl.DataFrame,
-    signals: np.ndarray,
+    desks: Sequence[Desk],
+    signals: Sequence[np.ndarray],
     /,
     *,
     interval: Interval,
@@ -81,16 +81,15 @@ def judge_trades(
     costs: Costs,
     n_trials: int,
     trial_variance: float | None = None,
-    funding: pl.DataFrame | None = None,
     n_schedules: int = N_SCHEDULES,
     seed: int = 0,
-) -> tuple[Verdict, Backtest]:
-    """Backtest signals and judge what came of it, one position at a time.
+) -> tuple[Verdict, Portfolio]:
+    """Backtest signals and judge what came of it, one position at a time in each symbol.
 
     Parameters
     ----------
-    bars, signals, interval, rules, costs, funding
-        See `mmf.evaluation.backtest.backtest`.
+    desks, signals, interval, rules, costs
+        See `mmf.evaluation.portfolio.trade_all`; the verdict is on all symbols together.
     n_trials : int
         Trainings on this series so far, this one included: the more were tried, the less the best of them means.
     trial_variance : float, optional
@@ -108,19 +107,22 @@ def judge_trades(
     less those of the market at the same exposure. (The bootstrap of the returns themselves, `interval`, is mostly about
     where the market went: a year that falls by half hides any timing, one that doubles looks like it.) Trials are
     allowed for as if they were independent (Sidak), which is severe where they resemble each other.
+
+    Several symbols move together, and so do what a model says of them: random schedules of each drawn apart would
+    spread less than the trades they are compared with. All symbols' trades of a stretch of time are moved together.
     """
-    result = backtest(bars, signals, interval=interval, rules=rules, costs=costs, funding=funding)
-    found = performance(result, interval=interval, rules=rules)
-    returns = np.diff(np.log(np.concatenate([[1.0], result.equity["equity"].to_numpy()])))
+    result = trade_all(desks, signals, interval=interval, rules=rules, costs=costs)
+    found = performance_of(result, interval=interval, rules=rules)
+    returns = np.diff(np.log(np.concatenate([[1.0], result.whole.equity["equity"].to_numpy()])))
     n_drawn = max(n_schedules, 200 * n_trials)  # an edge after many trials needs a very small share
-    paid = funding_by_bar(bars, funding, interval=interval)
-    random_returns = _random_returns(bars, result, costs, paid, n_schedules=n_drawn, seed=seed)
+    paid = [funding_by_bar(desk.bars, desk.funding, interval=interval) for desk in desks]
+    random_returns = _random_returns(desks, result, costs, paid, n_schedules=n_drawn, seed=seed)
     if found.n_trades == 0:
         return _without_trades(found, n_trials), result
     p = float((1 + (random_returns >= np.log1p(found.net_return) - 1e-12).sum()) / (1 + len(random_returns)))
     p_adjusted = float(-np.expm1(n_trials * np.log1p(-p))) if p < 1 else 1.0
     bounds = _bounds(returns, rules, seed=seed)
-    timing = _bounds(returns - _held_evenly(bars, result, paid), rules, seed=seed)
+    timing = _bounds(returns - _held_evenly(desks, result, paid), rules, seed=seed)
     answer = _answer(found, p, p_adjusted, timing[0])
     verdict = Verdict(
         answer=answer,
@@ -163,24 +165,49 @@ def doubted(verdict: Verdict, suspects: Sequence[str], /) -> Verdict:
 
 
 def _random_returns(
-    bars: pl.DataFrame, result: Backtest, costs: Costs, paid: np.ndarray, *, n_schedules: int, seed: int
+    desks: Sequence[Desk], result: Portfolio, costs: Costs, paid: Sequence[np.ndarray], *, n_schedules: int, seed: int
 ) -> np.ndarray:
     """(n_schedules,) net log returns of the same trades at other times."""
-    opens = bars["open_time"].to_physical().to_numpy()
-    log_open = np.log(np.append(bars["open"].to_numpy(), bars["close"][-1]))
+    rows = [_rows(desk, part) for desk, part in zip(desks, result.parts, strict=True)]
+    drawn = {"n_schedules": n_schedules, "seed": seed}
+    if len(desks) == 1:
+        schedules = [random_schedules(*rows[0], desks[0].bars.height, **drawn)]
+    else:
+        schedules = moved_together(rows, [desk.open_time_ms for desk in desks], **drawn)
+    cost = float(2 * np.log1p(-costs.per_side))
+    told = [
+        schedule_returns(_log_open(desk, of), *schedule, log_cost_per_trade=cost)
+        for desk, of, schedule in zip(desks, paid, schedules, strict=True)
+    ]
+    return told[0] if len(told) == 1 else np.log(np.mean(np.exp(told), axis=0))
+
+
+def _rows(desk: Desk, part: Backtest) -> tuple[np.ndarray, np.ndarray]:
+    """Row at whose open each trade begins, and row at whose open it has ended."""
+    begins, ends = (part.trades[name].to_physical().to_numpy() for name in ("entry_time", "exit_time"))
+    ends_within = (part.trades["reason"] != "horizon").to_numpy()
+    opens = desk.open_time_ms
+    return np.searchsorted(opens, begins), np.searchsorted(opens, ends) + ends_within
+
+
+def _log_open(desk: Desk, paid: np.ndarray) -> np.ndarray:
+    """(n + 1,) log of the opens and the last close, with what funding takes."""
+    log_open = np.log(np.append(desk.bars["open"].to_numpy(), desk.bars["close"][-1]))
     log_open += np.concatenate([[0.0], np.cumsum(paid)])
-    entry = np.searchsorted(opens, result.trades["entry_time"].to_physical().to_numpy())
-    ends_within = (result.trades["reason"] != "horizon").to_numpy()
-    exit_ = np.searchsorted(opens, result.trades["exit_time"].to_physical().to_numpy()) + ends_within
-    entries, lengths = random_schedules(entry, exit_, bars.height, n_schedules=n_schedules, seed=seed)
-    return schedule_returns(log_open, entries, lengths, log_cost_per_trade=float(2 * np.log1p(-costs.per_side)))
+    return log_open
 
 
-def _held_evenly(bars: pl.DataFrame, result: Backtest, paid: np.ndarray) -> np.ndarray:
+def _held_evenly(desks: Sequence[Desk], result: Portfolio, paid: Sequence[np.ndarray]) -> np.ndarray:
     """(n,) log returns of being in the market all the time with the share that the trades had on average."""
-    close = bars["close"].to_numpy()
-    market = np.diff(np.log(close), prepend=np.log(close[0])) + paid
-    return result.equity["position"].to_numpy().mean() * market
+    held = []
+    for desk, part, of in zip(desks, result.parts, paid, strict=True):
+        close = desk.bars["close"].to_numpy()
+        market = np.diff(np.log(close), prepend=np.log(close[0])) + of
+        held.append(part.equity["position"].to_numpy().mean() * market)
+    if len(held) == 1:
+        return held[0]
+    grown = mean_of([np.exp(np.cumsum(log)) for log in held], [desk.open_time_ms for desk in desks], before=1.0)
+    return np.diff(np.log(grown), prepend=0.0)
 
 
 def _bounds(returns: np.ndarray, rules: Rules, *, seed: int) -> tuple[float, float]:

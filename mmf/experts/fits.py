@@ -77,8 +77,8 @@ def identity_of(
     packages = {name: version(name) for name in _PACKAGES}
     digest = hashlib.sha256(json.dumps([settings, effort.as_dict(), device, packages]).encode())
     for part in rows:
-        digest.update(json.dumps(part.columns).encode())
-        for array in (part.open_time_ms, part.x, part.label, part.label_end_ms):
+        digest.update(json.dumps([part.columns, part.symbols]).encode())
+        for array in (part.open_time_ms, part.symbol, part.x, part.label, part.label_end_ms):
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

@@ -151,7 +151,13 @@ class _Fits:
             ),
         )
         rows = slice(None) if expert.context_bars else np.flatnonzero(~np.isnan(block.label))
-        return expert.fit(block.stretch.matrix(columns, rows), block.label[rows], effort=effort, session=session)
+        return expert.fit(
+            block.stretch.matrix(columns, rows),
+            block.label[rows],
+            effort=effort,
+            session=session,
+            layout=block.stretch.layout(rows),
+        )
 
 
 def _beside(jobs: Sequence[Callable[[], Result]], *, n_threads: int, stop: threading.Event) -> list[Result]:

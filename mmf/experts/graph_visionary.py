@@ -51,8 +51,8 @@ class GraphVisionary(NeuralExpert):
         Width of LSTM and attention.
     dropout : float
         Share of hidden values dropped in training.
-    batch_instants : int
-        Instants in one update.
+    batch_bars : int
+        Bars in one update; it takes whole instants, of all symbols.
     learning_rate, weight_decay : float
         Of AdamW.
     patience : int
@@ -74,7 +74,7 @@ class GraphVisionary(NeuralExpert):
         *,
         hidden: int = 32,
         dropout: float = 0.2,
-        batch_instants: int = 512,
+        batch_bars: int = 512,
         learning_rate: float = 2e-3,
         weight_decay: float = 1e-2,
         patience: int = 5,
@@ -82,7 +82,7 @@ class GraphVisionary(NeuralExpert):
     ) -> None:
         self.hidden = hidden
         self.dropout = dropout
-        self.batch_instants = batch_instants
+        self.batch_bars = batch_bars
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.patience = patience
@@ -102,9 +102,11 @@ class GraphVisionary(NeuralExpert):
         present : np.ndarray
             (T, S) bool: whether the symbol has a bar at that instant.
         effort : Effort
-            `epochs` at most; all of them are run where the session names no instants to stop by.
+            `epochs` at most; all of them are run where the session names no rows to stop by. An epoch shows as many
+            bars as one of the symbols has on average: bars of one instant are alike, and S times as many of them
+            would train S times as long.
         session : Session
-            (T,) instants of early stopping, and where an unfinished fit is kept.
+            (T,) instants or (T, S) bars of early stopping, and where an unfinished fit is kept.
 
         Raises
         ------
@@ -119,11 +121,11 @@ class GraphVisionary(NeuralExpert):
         network = self.fresh_network(X.shape[2]).to(device)
         panel = _Panel(self.standardiser_, X, present, device)
         labels = torch.from_numpy(np.where(trained, y, np.nan).astype(np.float32)).to(device)
-        instants = torch.from_numpy(np.flatnonzero(trained.any(axis=1)))
+        instants, n_symbols = torch.from_numpy(np.flatnonzero(trained.any(axis=1))), X.shape[1]
 
         def losses(generator: torch.Generator) -> Iterator[torch.Tensor]:
             order = instants[torch.randperm(len(instants), generator=generator)]
-            for batch in order.split(self.batch_instants):
+            for batch in order[: -(-len(order) // n_symbols)].split(max(1, self.batch_bars // n_symbols)):
                 yield log_loss(network(*panel.windows(batch), noise=generator).logits, labels[batch])
 
         return self._train(

@@ -173,5 +173,7 @@ class NeuralExpert(BaseEstimator, ABC):
 
 
 def _rows(mask: np.ndarray | None, y: np.ndarray) -> np.ndarray:
-    """(n, 1, ...) bool that goes with labels of any shape; none of the rows where there is no mask."""
-    return (np.zeros(len(y), bool) if mask is None else mask).reshape(-1, *[1] * (y.ndim - 1))
+    """Bool that goes with labels of any shape; none of the rows where there is no mask."""
+    if mask is None:
+        return np.zeros(y.shape, bool)
+    return mask if mask.shape == y.shape else mask.reshape(-1, *[1] * (y.ndim - 1))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 import numpy as np
 
 from mmf.experts.head import LogisticHead
+from mmf.experts.layout import Layout
 from mmf.scheduler import Effort
 
 View = Literal["selected", "latents"]
@@ -42,9 +43,9 @@ class Session:
     Attributes
     ----------
     stop_on : np.ndarray or None
-        (n,) bool: rows by which a neural fit stops early, and which it does not train on.
+        (n,) bool, or of the labels' shape: rows by which a neural fit stops early, and which it does not train on.
     purged : np.ndarray or None
-        (n,) bool: rows whose labels reach into those of `stop_on`; a neural fit does not train on them either.
+        The same of rows whose labels reach into those of `stop_on`; a neural fit does not train on them either.
     folder : Path or None
         Where an unfinished neural fit is kept after each epoch, to be resumed.
     identity : str
@@ -91,16 +92,27 @@ class Expert(Protocol):
         """One record an epoch that the fit has run; empty where nothing is trained in epochs."""
         ...
 
-    def fit(self, X: np.ndarray, y: np.ndarray, *, effort: Effort, session: Session = ALONE) -> Self:
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        effort: Effort,
+        session: Session = ALONE,
+        layout: Layout | None = None,
+    ) -> Self:
         """Learn from (n, p) float32 features of consecutive stored bars and (n,) labels.
 
         A label is 0.0 or 1.0, or NaN where the row is context only; an expert without context is never handed such a
-        row.
+        row. The layout tells bars of several symbols apart; without it all are of one.
         """
         ...
 
-    def predict_proba(self, X: np.ndarray, /) -> np.ndarray:
-        """Return (n,) float64 probabilities of label 1, one a row; rows are consecutive where context is read."""
+    def predict_proba(self, X: np.ndarray, /, *, layout: Layout | None = None) -> np.ndarray:
+        """Return (n,) float64 probabilities of label 1, one a row.
+
+        Where context is read, rows are consecutive bars: of one symbol, or of each in the layout.
+        """
         ...
 
     def vital_signs(self) -> dict[str, int]:
@@ -133,6 +145,6 @@ class JoinedExpert(Protocol):
         """Names of the models, in the order of the columns of `parts`."""
         ...
 
-    def parts(self, X: np.ndarray, /) -> np.ndarray:
+    def parts(self, X: np.ndarray, /, *, layout: Layout | None = None) -> np.ndarray:
         """Return (n, parts) float64 logits of label 1."""
         ...

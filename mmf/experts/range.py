@@ -8,6 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from mmf.errors import DataError
+from mmf.experts.layout import Layout
 from mmf.experts.protocol import ALONE, EpochRecord, Session, View
 from mmf.scheduler import Effort
 from mmf.threads import single_threaded
@@ -52,6 +53,7 @@ class RangeExpert(BaseEstimator):
         *,
         effort: Effort,  # noqa: ARG002 - there is nothing to prolong
         session: Session = ALONE,  # noqa: ARG002 - nor to resume
+        layout: Layout | None = None,  # noqa: ARG002 - each row is answered by itself
     ) -> Self:
         """Store (n, p) features and (n,) labels 0.0 or 1.0.
 
@@ -70,7 +72,7 @@ class RangeExpert(BaseEstimator):
         self.neighbors_ = neighbors.fit(self.scaler_.transform(X), y)
         return self
 
-    def predict_proba(self, X: np.ndarray, /) -> np.ndarray:
+    def predict_proba(self, X: np.ndarray, /, *, layout: Layout | None = None) -> np.ndarray:  # noqa: ARG002 - each row is answered by itself
         """Return (n,) float64 probabilities of label 1; an exact copy of a stored row outvotes the rest."""
         with single_threaded():
             return self.neighbors_.predict_proba(self.scaler_.transform(X))[:, 1].astype(np.float64)

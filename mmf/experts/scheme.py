@@ -36,7 +36,7 @@ class Block:
     Attributes
     ----------
     stretch : Stretch
-        All bars up to the last one trained on.
+        All bars up to the last one trained on, of all symbols.
     label : np.ndarray
         (n,) 0.0, 1.0, or NaN for bars that are context only.
     stop_on, purged : np.ndarray or None
@@ -97,10 +97,11 @@ def stored_rows(rows: TrainingRows, history: Rows | None, /, *, needs_history: b
         history = rows
     kept = history.take(history.open_time_ms <= rows.open_time_ms[-1])
     x = kept.matrix(rows.columns)
-    if not np.array_equal(x[places_of(kept.open_time_ms, rows)], rows.x, equal_nan=True):
+    if not np.array_equal(x[places_of(kept, rows)], rows.x, equal_nan=True):
         raise CallError("the history holds other features of the training rows than the rows themselves.")
     nothing = np.full(len(kept), np.nan), np.zeros(len(kept), np.int64)
-    return Rows(kept.open_time_ms, x, rows.columns, *nothing)
+    named = {"symbols": kept.symbols, "symbol": kept.symbol}
+    return Rows(kept.open_time_ms, x, rows.columns, *nothing, **named)
 
 
 def out_of_fold_scheme(whole: Seen, early: Seen, imputer: MedianImputer, /) -> tuple[Scheme, TrainingRows]:
@@ -137,7 +138,7 @@ def out_of_fold_scheme(whole: Seen, early: Seen, imputer: MedianImputer, /) -> t
             purged=_marked(first, known) & ~stop_on & ~trained,
         ),
         asked=Stretch.of(early.stored, earlier),
-        places=places_of(early.stored.open_time_ms, late),
+        places=places_of(early.stored, late),
         whole=Block(Stretch.of(whole.stored, imputer), _labels(whole.stored, whole.rows)),
     )
     return scheme, late
@@ -157,11 +158,11 @@ def _check_labels(rows: TrainingRows, part: str) -> None:
 
 def _labels(stored: Rows, rows: TrainingRows) -> np.ndarray:
     label = np.full(len(stored), np.nan)
-    label[places_of(stored.open_time_ms, rows)] = rows.label
+    label[places_of(stored, rows)] = rows.label
     return label
 
 
 def _marked(stored: Rows, rows: Rows) -> np.ndarray:
     marked = np.zeros(len(stored), bool)
-    marked[places_of(stored.open_time_ms, rows)] = True
+    marked[places_of(stored, rows)] = True
     return marked

@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from mmf.experts.layout import Layout
 from mmf.experts.protocol import ALONE, EpochRecord, Session, View
 from mmf.scheduler import Effort
 from mmf.threads import single_threaded
@@ -51,6 +52,7 @@ class StressExpert(BaseEstimator):
         *,
         effort: Effort,  # noqa: ARG002 - it runs to its optimum
         session: Session = ALONE,  # noqa: ARG002 - in milliseconds
+        layout: Layout | None = None,  # noqa: ARG002 - each row is answered by itself
     ) -> Self:
         """Fit to the optimum on (n, p) features and (n,) labels 0.0 or 1.0."""
         self.scaler_ = StandardScaler().fit(X)
@@ -60,7 +62,7 @@ class StressExpert(BaseEstimator):
             self.logistic_ = logistic.fit(self._scaled(X), y)
         return self
 
-    def predict_proba(self, X: np.ndarray, /) -> np.ndarray:
+    def predict_proba(self, X: np.ndarray, /, *, layout: Layout | None = None) -> np.ndarray:  # noqa: ARG002 - each row is answered by itself
         """Return (n,) float64 probabilities of label 1, pessimistic by the cost of a false long."""
         with single_threaded():
             return self.logistic_.predict_proba(self._scaled(X))[:, 1]

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from mmf.errors import CallError, DataError
+from mmf.experts.layout import Layout
 from mmf.experts.neural import (
     NeuralExpert,
     Standardiser,
@@ -35,8 +36,9 @@ PREDICTED_BARS = 4_096  # rows answered together, to bound memory
 class TemporalCNN(NeuralExpert):
     """Dilated causal convolutions with channel attention over the mean of the last 64 bars.
 
-    Rows are consecutive stored bars of one series; an answer reads its own bar and the 315 before it. Training never
-    lays overlapping windows out: a segment of bars gives an answer at every bar in one pass.
+    Rows are consecutive stored bars of one series, or of several that a layout tells apart: an answer reads its own bar
+    and the 315 before it of the same symbol. Training never lays overlapping windows out: a segment of bars gives an
+    answer at every bar in one pass.
 
     Parameters
     ----------
@@ -84,19 +86,31 @@ class TemporalCNN(NeuralExpert):
         self.patience = patience
         self.seed = seed
 
-    def fit(self, X: np.ndarray, y: np.ndarray, *, effort: Effort, session: Session = ALONE) -> Self:
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        effort: Effort,
+        session: Session = ALONE,
+        layout: Layout | None = None,
+    ) -> Self:
         """Learn from one training block.
 
         Parameters
         ----------
         X : np.ndarray
-            (n, p) float32, finite, consecutive stored bars of one series.
+            (n, p) float32, finite, consecutive stored bars.
         y : np.ndarray
             (n,) labels 0.0 or 1.0; NaN where a bar is context only (purged, or without a label).
         effort : Effort
-            `epochs` at most; all of them are run where the session names no rows to stop by.
+            `epochs` at most; all of them are run where the session names no rows to stop by. An epoch shows as many
+            segments as one of the symbols has on average, drawn from those of all: symbols move together, and a pass
+            over S of them would train S times as long.
         session : Session
             Rows of early stopping, and where an unfinished fit is kept.
+        layout : Layout, optional
+            Which bars are of one symbol; without it all are.
 
         Raises
         ------
@@ -104,19 +118,21 @@ class TemporalCNN(NeuralExpert):
             No labelled row has 315 bars before it.
         """
         trained = trained_on(y, session)
-        segments = _segments(trained, self.segment_bars)
+        sequences = (layout or Layout.single(len(X))).sequences
+        segments = _segments([trained[rows] for rows in sequences], self.segment_bars)
+        n_shown = -(-len(segments) // len(sequences))
         device = choose_device()
         self.standardiser_ = Standardiser.of(X[trained])
         network = self.fresh_network(X.shape[1]).to(device)
-        inputs = torch.from_numpy(self.standardiser_.apply(X)).to(device)
-        labels = torch.from_numpy(np.where(trained, y, np.nan).astype(np.float32)).to(device)
+        inputs = _sequences(self.standardiser_.apply(X), sequences, device)
+        labels = _sequences(np.where(trained, y, np.nan).astype(np.float32), sequences, device)
 
         def losses(generator: torch.Generator) -> Iterator[torch.Tensor]:
-            for i in torch.randperm(len(segments), generator=generator).tolist():
-                first, stop = segments[i]
+            for i in torch.randperm(len(segments), generator=generator)[:n_shown].tolist():
+                place, first, stop = segments[i]
                 with mixed_precision(device):
-                    logits = network(inputs[None, first - CONTEXT_BARS : stop], noise=generator)[0]
-                yield log_loss(logits.float(), labels[first:stop])
+                    logits = network(inputs[place][None, first - CONTEXT_BARS : stop], noise=generator)[0]
+                yield log_loss(logits.float(), labels[place][first:stop])
 
         return self._train(
             network,
@@ -124,17 +140,20 @@ class TemporalCNN(NeuralExpert):
             epochs=effort.epochs,
             session=session,
             device=device,
-            validation_loss=lambda: _held_loss(network, inputs, y, stops_by(y, session)),
+            validation_loss=lambda: _held_loss(network, inputs, y, stops_by(y, session), sequences),
         )
 
-    def predict_proba(self, X: np.ndarray, /) -> np.ndarray:
+    def predict_proba(self, X: np.ndarray, /, *, layout: Layout | None = None) -> np.ndarray:
         """Return (n,) float64 probabilities of label 1 for consecutive bars.
 
-        The first 315 rows lack bars before them and read zeros (the training mean) in their place.
+        The first 315 rows of each symbol lack bars before them and read zeros (the training mean) in their place.
         """
-        inputs = torch.from_numpy(self.standardiser_.apply(X))
+        sequences, told = (layout or Layout.single(len(X))).sequences, np.empty(len(X))
+        inputs = _sequences(self.standardiser_.apply(X), sequences, torch.device("cpu"))
         with one_thread(), torch.inference_mode():
-            return torch.sigmoid(_answers(self.network_, inputs)).double().numpy()
+            for rows, bars in zip(sequences, inputs, strict=True):
+                told[rows] = torch.sigmoid(_answers(self.network_, bars)).double().numpy()
+        return told
 
     def fresh_network(self, n_columns: int, /) -> "CausalNetwork":
         """Return a network with its first weights."""
@@ -224,29 +243,48 @@ def _sliding_mean(states: torch.Tensor) -> torch.Tensor:
     return total / POOLED_BARS
 
 
-def _segments(trained: np.ndarray, segment_bars: int) -> list[tuple[int, int]]:
-    """Half-open row ranges to score, of about equal length, each with its context inside the block."""
-    scored = np.flatnonzero(trained)
-    scored = scored[scored >= CONTEXT_BARS]
-    if len(scored) == 0:
+def _sequences(values: np.ndarray, sequences: list[np.ndarray], device: torch.device) -> list[torch.Tensor]:
+    """Values of each symbol's rows."""
+    return [torch.from_numpy(values[rows]).to(device) for rows in sequences]
+
+
+def _segments(trained: list[np.ndarray], segment_bars: int) -> list[tuple[int, int, int]]:
+    """Which sequence, and half-open ranges of its rows, to score, each with its context inside the block."""
+    segments = [(place, *segment) for place, of in enumerate(trained) for segment in _segments_of_one(of, segment_bars)]
+    if not segments:
         raise DataError(
             f"the temporal CNN reads {CONTEXT_BARS} bars before each row, and no labelled row has as many. "
             "Take more history, or leave the CNN out."
         )
+    return segments
+
+
+def _segments_of_one(trained: np.ndarray, segment_bars: int) -> list[tuple[int, int]]:
+    """Ranges of about equal length; none where no row has its context."""
+    scored = np.flatnonzero(trained)
+    scored = scored[scored >= CONTEXT_BARS]
+    if len(scored) == 0:
+        return []
     first, stop = int(scored[0]), int(scored[-1]) + 1
     edges = np.linspace(first, stop, max(1, round((stop - first) / segment_bars)) + 1).round().astype(int)
     ranges = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
     return [(a, b) for a, b in ranges if trained[a:b].any()]
 
 
-def _held_loss(network: nn.Module, inputs: torch.Tensor, y: np.ndarray, judged: np.ndarray) -> float:
+def _held_loss(
+    network: nn.Module, inputs: list[torch.Tensor], y: np.ndarray, judged: np.ndarray, sequences: list[np.ndarray]
+) -> float:
     """Log-loss of the rows of early stopping; their context may lie among the rows trained on."""
-    rows = np.flatnonzero(judged)
-    first = int(rows[0])
-    start = max(0, first - CONTEXT_BARS)
+    told, known = [], []
     with torch.inference_mode():
-        logits = _answers(network, inputs[start : int(rows[-1]) + 1])[torch.from_numpy(rows - start)]
-        return log_loss(logits.cpu(), torch.from_numpy(y[rows].astype(np.float32))).item()
+        for bars, rows in zip(inputs, sequences, strict=True):
+            places = np.flatnonzero(judged[rows])
+            if len(places) == 0:
+                continue
+            start = max(0, int(places[0]) - CONTEXT_BARS)
+            told.append(_answers(network, bars[start : int(places[-1]) + 1])[torch.from_numpy(places - start)].cpu())
+            known.append(torch.from_numpy(y[rows[places]].astype(np.float32)))
+        return log_loss(torch.cat(told), torch.cat(known)).item()
 
 
 def _answers(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:

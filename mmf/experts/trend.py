@@ -1,5 +1,6 @@
 """Trend expert: gradient boosting over shallow trees, joined with GraphVisionary."""
 
+from dataclasses import replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -9,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from mmf.experts.graph_visionary import GraphVisionary
 from mmf.experts.head import LogisticHead, logits_of
+from mmf.experts.layout import Layout
 from mmf.experts.protocol import ALONE, EpochRecord, Session, View
 from mmf.scheduler import Effort
 from mmf.threads import single_threaded
@@ -44,7 +46,7 @@ class TrendExpert(BaseEstimator):
     boosting_ : HistGradientBoostingClassifier
         The ensemble of `effort.n_estimators` trees.
     graph_ : GraphVisionary or None
-        Fitted on a panel of one symbol.
+        Fitted on the panel of all symbols.
     head_ : LogisticHead
         Equal weights after `fit`.
 
@@ -91,7 +93,15 @@ class TrendExpert(BaseEstimator):
         """The models in the order of the columns of `parts`."""
         return ("boosting",) if self.graph is None else ("boosting", self.graph.name)
 
-    def fit(self, X: np.ndarray, y: np.ndarray, *, effort: Effort, session: Session = ALONE) -> Self:
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        effort: Effort,
+        session: Session = ALONE,
+        layout: Layout | None = None,
+    ) -> Self:
         """Grow `effort.n_estimators` trees on the labelled rows, and train GraphVisionary.
 
         Boosting takes all labelled rows, those of early stopping and before it too.
@@ -104,6 +114,8 @@ class TrendExpert(BaseEstimator):
             Trees, and epochs at most.
         session : Session
             Of GraphVisionary.
+        layout : Layout, optional
+            Which rows GraphVisionary sees beside each other; without it all are of one symbol.
         """
         known = ~np.isnan(y)
         boosting = HistGradientBoostingClassifier(
@@ -118,17 +130,11 @@ class TrendExpert(BaseEstimator):
         )
         with threadpool_limits(1):
             self.boosting_ = boosting.fit(X[known], y[known])
-        self.graph_ = (
-            None
-            if self.graph is None
-            else clone(self.graph).fit(
-                X[:, None], y[:, None], present=np.ones((len(X), 1), bool), effort=effort, session=session
-            )
-        )
+        self.graph_ = self._fit_graph(X, y, effort, session, layout or Layout.single(len(X)))
         self.head_ = LogisticHead.equal(len(self.part_names))
         return self
 
-    def parts(self, X: np.ndarray, /) -> np.ndarray:
+    def parts(self, X: np.ndarray, /, *, layout: Layout | None = None) -> np.ndarray:
         """Return (n, parts) float64 logits: of boosting, then of GraphVisionary, where there is one.
 
         Rows are consecutive; the first 15 lack bars that GraphVisionary reads.
@@ -136,12 +142,13 @@ class TrendExpert(BaseEstimator):
         with single_threaded():
             told = [self.boosting_.predict_proba(X)[:, 1]]
         if self.graph_ is not None:
-            told.append(self.graph_.predict_proba(X[:, None], present=np.ones((len(X), 1), bool))[:, 0])
+            lies = layout or Layout.single(len(X))
+            told.append(lies.rows(self.graph_.predict_proba(lies.panel(X, empty=0.0), present=lies.present)))
         return logits_of(np.column_stack(told))
 
-    def predict_proba(self, X: np.ndarray, /) -> np.ndarray:
+    def predict_proba(self, X: np.ndarray, /, *, layout: Layout | None = None) -> np.ndarray:
         """Return (n,) float64 probabilities of label 1, the parts joined by the head."""
-        return self.head_.probability(self.parts(X))
+        return self.head_.probability(self.parts(X, layout=layout))
 
     def vital_signs(self) -> dict[str, int]:
         """Count the nodes of all trees, leaves included, and the parameters of graph and head."""
@@ -151,3 +158,19 @@ class TrendExpert(BaseEstimator):
         if self.graph_ is not None:
             signs |= self.graph_.vital_signs() | {"trend_head_params": len(self.head_.weights) + 1}
         return signs
+
+    def _fit_graph(
+        self, X: np.ndarray, y: np.ndarray, effort: Effort, session: Session, layout: Layout
+    ) -> GraphVisionary | None:
+        if self.graph is None:
+            return None
+        stop_on, purged = (
+            None if rows is None else layout.panel(rows, empty=False) for rows in (session.stop_on, session.purged)
+        )
+        return clone(self.graph).fit(
+            layout.panel(X, empty=0.0),
+            layout.panel(y, empty=np.nan),
+            present=layout.present,
+            effort=effort,
+            session=replace(session, stop_on=stop_on, purged=purged),
+        )

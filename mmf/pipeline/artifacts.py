@@ -100,7 +100,7 @@ def run_card(run_id: str, result: RunResult, /) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "created_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "series": str(state.series),
+        "series": state.series_names,
         "table_state": str(state),
         "definition_hash": state.definition_hash,
         "config": result.config.as_dict(),
@@ -182,12 +182,12 @@ def environment() -> dict[str, Any]:
 def _record(warehouse: Warehouse, run_id: str, result: RunResult, card: dict[str, Any]) -> None:
     run = pl.lit(run_id).alias("run_id")
     names = ("exchange", "category", "symbol", "interval")
-    key = [pl.lit(part).alias(name) for name, part in zip(names, result.prepared.state.series.key, strict=True)]
+    keys = pl.DataFrame([one.key for one in result.prepared.state.all_series], schema=list(names), orient="row")
     votes = result.selected.council.votes_.select(run, pl.col("column").alias("feature"), pl.exclude("column"))
     commit = warehouse.begin(f"votes and predictions of run {run_id}")
     commit.write("council_votes", None, votes, start=0, stop=1)
-    predictions = _all_columns(result.judged.predictions)
-    commit.write("predictions", None, predictions.select(run, *key, pl.exclude("symbol")), start=0, stop=1)
+    predictions = _all_columns(result.judged.predictions).join(keys, on="symbol", how="left", maintain_order="left")
+    commit.write("predictions", None, predictions.select(run, *names, pl.exclude(names)), start=0, stop=1)
     tables = {"trades": result.traded.trades, EQUITY: result.traded.equity, "threshold_sweep": result.trained.sweep}
     for name, table in tables.items():
         if not table.is_empty():

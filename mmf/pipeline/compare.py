@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from mmf.cards import series_of
 from mmf.errors import CallError
 
 Card = Mapping[str, Any]
@@ -75,7 +76,7 @@ def _performance(name: str, form: str):
 
 
 _FACTS = {
-    "series": lambda card: card.get("series"),
+    "series": lambda card: ", ".join(series_of(card)) or None,
     "table state": lambda card: card.get("table_state"),
     "created": lambda card: card.get("created_at"),
     "training rows": lambda card: _rows(card, "training"),

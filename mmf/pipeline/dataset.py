@@ -1,5 +1,6 @@
 """Learning rows from a pinned table state: features, their lags and labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -16,7 +17,7 @@ from mmf.labels import LabelConfig, make_labels
 from mmf.pipeline.scan import scan_features
 from mmf.pipeline.state import in_interval, stored_version
 from mmf.pipeline.tables import stored_bars
-from mmf.rows import PHYSICS_TRIO, Rows
+from mmf.rows import PHYSICS_TRIO, Rows, stacked
 from warehouse import SeriesKey, Snapshot
 from warehouse.records import time_of
 
@@ -26,18 +27,20 @@ MIN_ROWS = 2_000
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows of one series with what surrounds them.
+    """Rows of one series, or of several, with what surrounds them.
 
     Attributes
     ----------
+    series : Series
+        Whose rows; the first of several.
     rows : Rows
         Base columns, their lags, then the base columns in each context; labels null where the horizon is not over.
     bars : pl.DataFrame
-        open_time, open, high, low, close and forward_return of the same rows.
+        open_time, open, high, low, close and forward_return of the same rows, in their order.
     n_cold : int
         Rows among them that do not have every column's memory behind them.
     n_missing_bars : int
-        Holes between the first and the last of them.
+        Holes between the first and the last of each series.
     first_read_ms : int
         open_time of the earliest row that their lags read.
     """
@@ -54,6 +57,37 @@ class Dataset:
         is_before = self.rows.open_time_ms < stop_ms
         return replace(self, rows=self.rows.take(is_before), bars=self.bars.filter(pl.Series(is_before)))
 
+    @property
+    def named_bars(self) -> pl.DataFrame:
+        """The bars behind a column symbol."""
+        if len(self.rows.symbols) == 1:
+            return self.bars.select(pl.lit(self.rows.symbols[0]).alias("symbol"), pl.all())
+        return self.bars.select(self.rows.symbol_names, pl.all())
+
+    def bars_of(self, code: int, /) -> pl.DataFrame:
+        """Return the bars of one symbol."""
+        if len(self.rows.symbols) == 1:  # some may have been taken out
+            return self.bars
+        return self.bars.filter(pl.Series(self.rows.symbol == code))
+
+
+def join_datasets(datasets: Sequence[Dataset], /) -> Dataset:
+    """Return the rows of several series, ascending by symbol, by time and, within, by symbol."""
+    if len(datasets) == 1:
+        return datasets[0]
+    symbols = tuple(one.series.symbol for one in datasets)
+    joined = stacked([one.rows.among(symbols) for one in datasets])
+    names = pl.Enum(symbols)
+    bars = pl.concat([one.named_bars.with_columns(pl.col("symbol").cast(names)) for one in datasets])
+    return Dataset(
+        series=datasets[0].series,
+        rows=joined,
+        bars=bars.sort("open_time", "symbol").drop("symbol"),
+        n_cold=sum(one.n_cold for one in datasets),
+        n_missing_bars=sum(one.n_missing_bars for one in datasets),
+        first_read_ms=min(one.first_read_ms for one in datasets),
+    )
+
 
 def load_dataset(
     snapshot: Snapshot,
@@ -66,6 +100,7 @@ def load_dataset(
     lags: tuple[int, ...] = LAGS,
     context: tuple[str, ...] = (),
     days: int | None = None,
+    until_ms: int | None = None,
 ) -> Dataset:
     """Read the learning rows of a series.
 
@@ -88,6 +123,8 @@ def load_dataset(
         several rows, so most lags of its columns would repeat them.
     days : int, optional
         Length of the range, counted back from the newest bar. All by default.
+    until_ms : int, optional
+        The open_time that days are counted back from, in place of the newest bar's.
 
     Raises
     ------
@@ -96,10 +133,10 @@ def load_dataset(
         are left.
     """
     _require_trio(base_columns, series)
-    times = _stored_times(snapshot, series, version)
+    times = stored_times(snapshot, series, version)
     contexts = [Interval.parse(name) for name in context]
     earliest = max([FIRST_DEFINED + max(lags), *(_first_seeing(snapshot, series, version, times, c) for c in contexts)])
-    first = _first_row(times, earliest, days)
+    first = _first_row(times, earliest, days, int(times[-1]) if until_ms is None else until_ms)
     if len(times) - first < MIN_ROWS:
         raise DataError(
             f"{series} leaves {max(0, len(times) - first)} rows after the first {earliest}, and training needs "
@@ -147,6 +184,12 @@ def compute_dataset(
     return _dataset(_labelled(bars, rows, series, label), series, columns, warm, first_read_ms=first_read_ms)
 
 
+def stored_times(snapshot: Snapshot, series: Series, version: str, /) -> np.ndarray:
+    """Return (n,) open_time in ms of the stored feature rows."""
+    scan = snapshot.scan("features", SeriesKey(*series.key), version=stored_version(snapshot, [series], version))
+    return scan.select(pl.col("open_time").to_physical()).collect().to_series().to_numpy()
+
+
 # ------------------------------------------------------------------------------------
 
 
@@ -162,6 +205,7 @@ def _dataset(
             columns=columns,
             label=table["label"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
             label_end_ms=table["label_end"].to_physical().to_numpy(),
+            symbols=(series.symbol,),
         ),
         bars=table.select("open_time", "open", "high", "low", "close", "forward_return"),
         n_cold=int((~is_warm).sum()),
@@ -178,25 +222,19 @@ def _require_trio(base_columns: tuple[str, ...], series: Series) -> None:
         )
 
 
-def _stored_times(snapshot: Snapshot, series: Series, version: str) -> np.ndarray:
-    """(n,) open_time in ms of the stored feature rows."""
-    scan = snapshot.scan("features", SeriesKey(*series.key), version=stored_version(snapshot, [series], version))
-    return scan.select(pl.col("open_time").to_physical()).collect().to_series().to_numpy()
-
-
 def _first_seeing(snapshot: Snapshot, series: Series, version: str, times_ms: np.ndarray, context: Interval) -> int:
     """Place of the first row that sees a longer bar with enough bars behind it for most columns."""
-    longer_ms = _stored_times(snapshot, in_interval(series, context), version)
+    longer_ms = stored_times(snapshot, in_interval(series, context), version)
     if len(longer_ms) <= FIRST_DEFINED:
         return len(times_ms)
     return int(np.searchsorted(times_ms, longer_ms[FIRST_DEFINED] + context.ms - series.grid.ms))
 
 
-def _first_row(times_ms: np.ndarray, earliest: int, days: int | None) -> int:
+def _first_row(times_ms: np.ndarray, earliest: int, days: int | None, until_ms: int) -> int:
     """Place of the first row that is read: late enough for most columns, and within the days asked for."""
     if days is None:
         return earliest
-    return max(earliest, int(np.searchsorted(times_ms, times_ms[-1] - days * DAY_MS, side="right")))
+    return max(earliest, int(np.searchsorted(times_ms, until_ms - days * DAY_MS, side="right")))
 
 
 def _labelled(bars: pl.DataFrame, features: pl.DataFrame, series: Series, label: LabelConfig) -> pl.DataFrame:

@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 
 from mmf.bars import DAY_MS
-from mmf.evaluation.backtest import YEAR_DAYS, holding
+from mmf.evaluation.backtest import YEAR_DAYS
 from mmf.evaluation.intervals import score_intervals
+from mmf.evaluation.portfolio import hold_all
 from mmf.evaluation.trials import sharpe_variance
 from mmf.evaluation.verdict import Verdict, judge_trades
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.part import PartResult, long_rows
 from mmf.pipeline.prepare import Loaded
-from mmf.pipeline.threshold import aligned, between
 
 _NOISE_SCORES = ("roc_auc", "pr_auc_lift", "net_return")
 
@@ -83,26 +83,25 @@ def join_folds(
     numbered = [part.predictions.select(pl.lit(i).alias("fold"), pl.all()) for i, part in enumerate(parts, 1)]
     told = pl.concat(numbered)
     times = told["open_time"].to_physical().to_numpy()
-    bars = between(loaded.dataset.bars, times)
-    interval, funding = loaded.state.series.grid, loaded.funding
+    (desk,) = (one.between(times) for one in loaded.desks)
+    interval = loaded.state.series.grid
     verdict, result = judge_trades(
-        bars,
-        np.nan_to_num(aligned(bars, times, long_rows(told).astype(np.float64))) > 0,
+        [desk],
+        [np.nan_to_num(desk.aligned(times, long_rows(told).astype(np.float64))) > 0],
         interval=interval,
         rules=config.rules,
         costs=config.costs,
         n_trials=1 + others.height,
         trial_variance=sharpe_variance(others["sharpe"], per_year=YEAR_DAYS * DAY_MS / interval.ms),
-        funding=funding,
         seed=config.seed,
     )
-    held = holding(bars, costs=config.costs, funding=funding)
+    held = hold_all([desk], costs=config.costs)
     columns = ("open_time", "close", "equity", "gross", "drawdown", "position", "buy_and_hold")
     return WalkForward(
         folds=folds,
         predictions=told,
         scores=_joined_scores(told, config),
-        equity=result.equity.with_columns(bars["close"], buy_and_hold=held).select(columns),
+        equity=result.whole.equity.with_columns(desk.bars["close"], buy_and_hold=held).select(columns),
         verdict=verdict,
         n_effective=(told.height - told["label"].null_count()) / config.label.horizon,
     )

@@ -11,9 +11,11 @@ from mmf.rows import Rows
 
 
 def rows_hash(rows: Rows, /) -> str:
-    """Hash times, values, labels and column names, to the last bit."""
+    """Hash times, values, labels and column names, to the last bit; of several symbols, which row is of which too."""
     arrays = (rows.open_time_ms, rows.x, rows.label)
-    names = (name.encode() for name in rows.columns)
+    names = [name.encode() for name in rows.columns]
+    if len(rows.symbols) > 1:
+        names += [*(name.encode() for name in rows.symbols), rows.symbol.tobytes()]
     return _hash([*names, *(np.ascontiguousarray(array).tobytes() for array in arrays)])
 
 

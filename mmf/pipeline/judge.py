@@ -1,5 +1,6 @@
 """The stage of a run that scores: what the model says about rows that no fit has seen, beside what it has to beat."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,12 +17,13 @@ from mmf.pipeline.prepare import Prepared
 from mmf.pipeline.refine import Refined
 from mmf.pipeline.stages import Judged, Trained
 from mmf.pipeline.threshold import choose
-from mmf.rows import PHYSICS_TRIO
+from mmf.rows import PHYSICS_TRIO, Rows
 
 
 def judge(prepared: Prepared, refined: Refined, trained: Trained, config: TrainConfig, /) -> Judged:
     """Score the mixture, each expert and the baselines on the judged rows."""
-    rows, trader, horizon = refined.apply(prepared.judged), trained.trader, config.label.horizon
+    rows, trader = refined.apply(prepared.judged), trained.trader
+    horizon = rows_of_horizon(prepared.judged, config.label.horizon)
     opinions = trader.predict(rows, history=refined.apply(prepared.dataset.rows))
     told = {name: (p, threshold) for name, p, threshold in _told(prepared, trained, opinions, config)}
     scores = {
@@ -47,6 +49,11 @@ def judge(prepared: Prepared, refined: Refined, trained: Trained, config: TrainC
     )
 
 
+def rows_of_horizon(rows: Rows, horizon: int, /) -> int:
+    """Return how many rows the labels of one instant overlap: what is alike in time counts once, not once a symbol."""
+    return math.ceil(horizon * rows.n_together)
+
+
 # ------------------------------------------------------------------------------------
 
 
@@ -63,14 +70,15 @@ def _told(
     for baseline in BASELINES:
         if set(baseline.columns) <= set(training.columns):
             known, told = (baseline.predict(training, part) for part in (training, prepared.judged))
-            cut = choose(prepared, config, open_time_ms=training.open_time_ms, probability=known, label=training.label)
+            asked = {"open_time_ms": training.open_time_ms, "label": training.label, "symbol": training.symbol}
+            cut = choose(prepared, config, probability=known, **asked)
             yield baseline.name, told, cut.value
 
 
 def _predictions(prepared: Prepared, opinions: pl.DataFrame) -> pl.DataFrame:
     label = pl.Series("label", prepared.judged.label).fill_nan(None)
-    symbol = pl.lit(prepared.state.series.symbol).alias("symbol")
-    close = prepared.dataset.bars.select("open_time", "close")
-    table = opinions.with_columns(label, symbol).join(close, on="open_time", how="left", maintain_order="left")
+    close = prepared.dataset.named_bars.select("open_time", "symbol", "close")
+    named = opinions.with_columns(label, prepared.judged.symbol_names)
+    table = named.join(close, on=("open_time", "symbol"), how="left", maintain_order="left")
     leading = ("open_time", "symbol", "close", "label", "probability")
     return table.select(*leading, pl.exclude(*leading))

@@ -4,23 +4,27 @@ from typing import Any
 
 import polars as pl
 
+from mmf.cards import series_of
 from mmf.evaluation.trials import TRIAL_SCHEMA, Ledger
 from warehouse import Warehouse
 
 EQUITY = "equity"  # the warehouse's table
 
 
-def read_ledger(warehouse: Warehouse, series: str, /) -> Ledger:
-    """Return all trainings on a series that the warehouse has recorded, oldest first, whatever their configuration.
+def read_ledger(warehouse: Warehouse, /, *series: str) -> Ledger:
+    """Return all trainings on some series that the warehouse has recorded, oldest first, whatever their configuration.
+
+    A training on several series together counts for each of them.
 
     Parameters
     ----------
     warehouse : Warehouse
         Where they were recorded.
-    series : str
-        As the run cards name it.
+    *series : str
+        As the run cards name them.
     """
-    cards = [run.card for run in warehouse.runs() if run.kind == "train" and run.card.get("series") == series]
+    runs = [run for run in warehouse.runs() if run.kind == "train"]
+    cards = [run.card for run in runs if set(series) & set(series_of(run.card))]
     trials = pl.DataFrame(sorted(map(_trial, cards)), schema=TRIAL_SCHEMA, orient="row")
     with warehouse.pin() as snapshot:
         if not snapshot.files(EQUITY) or trials.is_empty():

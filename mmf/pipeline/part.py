@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mmf.evaluation.backtest import backtest, holding, performance
 from mmf.evaluation.baselines import VOLATILITY_COLUMNS, volatility_only
 from mmf.evaluation.calibration_error import calibration_error
+from mmf.evaluation.portfolio import hold_all, performance_of, trade_all
 from mmf.evaluation.scores import evaluate
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.prepare import Prepared
 from mmf.pipeline.refine import refine
 from mmf.pipeline.stages import Trained
-from mmf.pipeline.threshold import aligned, between, choose
+from mmf.pipeline.threshold import choose
 from mmf.pipeline.train import fit, refine_early, select
 from mmf.rows import Rows
 from mmf.scheduler import market_state, recommend
@@ -103,13 +103,13 @@ def judge_part(
 def traded_figures(prepared: Prepared, predictions: pl.DataFrame, config: TrainConfig, /) -> dict[str, Any]:
     """Return what trading the judged bars of a part at its threshold brought; they must follow all training rows."""
     times = predictions["open_time"].to_physical().to_numpy()
-    bars = between(prepared.dataset.bars, times)
-    signals = np.nan_to_num(aligned(bars, times, long_rows(predictions).astype(np.float64))) > 0
-    interval, funding = prepared.state.series.grid, prepared.funding
-    result = backtest(bars, signals, interval=interval, rules=config.rules, costs=config.costs, funding=funding)
-    told = performance(result, interval=interval, rules=config.rules).as_dict()
+    (desk,) = (one.between(times) for one in prepared.desks)
+    signals = np.nan_to_num(desk.aligned(times, long_rows(predictions).astype(np.float64))) > 0
+    interval = prepared.state.series.grid
+    result = trade_all([desk], [signals], interval=interval, rules=config.rules, costs=config.costs)
+    told = performance_of(result, interval=interval, rules=config.rules).as_dict()
     names = ("n_trades", "net_return", "gross_return", "sharpe", "max_drawdown", "exposure", "hit_rate")
-    held = holding(bars, costs=config.costs, funding=funding)
+    held = hold_all([desk], costs=config.costs)
     return {name: told[name] for name in names} | {"buy_and_hold": float(held[-1] - 1)}
 
 

@@ -1,6 +1,7 @@
 """A saved run put to use: what its model says of bars that have come since, or of any range."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +12,11 @@ import polars as pl
 
 from mmf import model_store
 from mmf.bars import Series
+from mmf.cards import series_of
 from mmf.errors import CallError, DataError
 from mmf.pipeline.recent import RecentRows, recent_rows
 from mmf.pipeline.refine import FOLDER
-from mmf.rows import PHYSICS_TRIO, Rows
+from mmf.rows import PHYSICS_TRIO, Rows, stacked, symbol_columns
 from mmf.tensor_flex import TensorFlex
 from mmf.tensor_flex import load as load_refinery
 from mmf.trader import MoneyMachineTrader
@@ -69,7 +71,8 @@ class LoadedRun:
         stored = load_refinery(folder / FOLDER) if has_refinery else None
         if stored and (
             stored.identity.table_state != card["table_state"]
-            or stored.flex.names("full_latents") != model.trader.views_.get("latents")
+            or (*stored.flex.names("full_latents"), *symbol_columns(model.trader.symbols_))
+            != model.trader.views_.get("latents")
         ):
             raise DataError(f"the refinery in {folder} belongs to another run than its card says. Train again.")
         return cls(card, model.trader, stored and stored.flex, float(model.extra["threshold"]), version)
@@ -87,19 +90,22 @@ class LoadedRun:
         if not names:
             raise DataError(
                 f"run {self.card['run_id']} reads features of definitions {wanted[:12]}, and this warehouse has none. "
-                f"Run: mmf features build {self.card['series']} --set {set_name}"
+                f"Run: mmf features build {' '.join(series_of(self.card))} --set {set_name}"
             )
         return replace(self, version=names[-1])
 
     @property
-    def series(self) -> Series:
-        """What it was trained on."""
-        return Series.parse(self.card["series"])
+    def all_series(self) -> tuple[Series, ...]:
+        """What it was trained on, ascending by symbol."""
+        return tuple(map(Series.parse, series_of(self.card)))
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the feature table that it reads."""
-        return self.trader.columns_ if self.flex is None else self.flex.columns_
+        if self.flex is not None:
+            return self.flex.columns_
+        told_apart = set(symbol_columns(self.trader.symbols_))
+        return tuple(name for name in self.trader.columns_ if name not in told_apart)
 
     @property
     def reach(self) -> int:
@@ -109,7 +115,7 @@ class LoadedRun:
     def predict(self, rows: Rows, asked: np.ndarray, /) -> pl.DataFrame:
         """Say what the model says of those rows that are asked for, (n,) bool; see `MoneyMachineTrader.predict`.
 
-        The rows are consecutive ones of the feature table; the others are only looked back upon.
+        The rows are consecutive ones of each symbol's feature table; the others are only looked back upon.
         """
         refined = (
             rows.select(self.columns) if self.flex is None else self.flex.transform_rows(rows, mode="full_latents")
@@ -126,7 +132,7 @@ def predict(
     start: datetime | None = None,
     stop: datetime | None = None,
 ) -> pl.DataFrame:
-    """Predict stored bars of the series that a run was trained on.
+    """Predict stored bars of all series that a run was trained on.
 
     Parameters
     ----------
@@ -135,16 +141,16 @@ def predict(
     run : LoadedRun
         The model.
     last : int
-        Newest bars to predict, where neither `start` nor `stop` is given.
+        Newest bars of each series to predict, where neither `start` nor `stop` is given.
     start, stop : datetime, optional
         Half-open range of open_time.
 
     Returns
     -------
     pl.DataFrame
-        One row a bar: open_time, symbol, close, probability, is_long, is_warm (whether all features have their memory
-        behind them), is_padded (whether a network read zeros in place of bars before the first stored one), hurst_200,
-        entropy_200, fdi_200, then probability and weight of each expert and model.
+        One row a bar, by time and symbol: open_time, symbol, close, probability, is_long, is_warm (whether all features
+        have their memory behind them), is_padded (whether a network read zeros in place of bars before the first stored
+        one), hurst_200, entropy_200, fdi_200, then probability and weight of each expert and model.
 
     Raises
     ------
@@ -160,24 +166,21 @@ def predict(
     """
     if last < 1 or (start is not None and stop is not None and start >= stop):
         raise CallError(f"last {last}, {start} to {stop}: ask for one bar at least.")
-    key = SeriesKey(*run.series.key)
-    recent = recent_rows(
-        snapshot, run.series, run.version, run.columns, reach=run.reach, last=last, start=start, stop=stop
-    )
-    asked = recent.table.filter("is_asked")
+    settings = {"reach": run.reach, "last": last, "start": start, "stop": stop}
+    recent = [recent_rows(snapshot, one, run.version, run.columns, **settings) for one in run.all_series]
+    rows, table = _together(recent, run)
+    asked = table.filter("is_asked")
     if asked.is_empty():
-        raise DataError(f"{run.series} has no bar from {start} to {stop} in S{snapshot.id}. See: mmf data status")
-    opinions = run.predict(_rows(recent, run.columns), recent.table["is_asked"].to_numpy())
-    first, newest = (asked["open_time"].to_physical()[place] for place in (0, -1))
-    grid = run.series.grid
-    numbers = {"start": grid.bar_number(first), "stop": grid.bar_number(newest) + 1}
-    close = snapshot.scan("bars", key, **numbers).select("open_time", "close").collect()
+        names = " ".join(map(str, run.all_series))
+        raise DataError(f"{names} has no bar from {start} to {stop} in S{snapshot.id}. See: mmf data status")
+    opinions = run.predict(rows, table["is_asked"].to_numpy())
+    close = pl.concat([_closes(snapshot, one, asked) for one in run.all_series])
     told = opinions.with_columns(
-        pl.lit(run.series.symbol).alias("symbol"),
+        asked["symbol"],
         (pl.col("probability") > run.threshold).alias("is_long"),
         asked["is_warm"],
         *(asked[name] for name in PHYSICS_TRIO),
-    ).join(close, on="open_time", how="left", maintain_order="left")
+    ).join(close, on=("open_time", "symbol"), how="left", maintain_order="left")
     leading = ("open_time", "symbol", "close", "probability", "is_long", "is_warm", "is_padded", *PHYSICS_TRIO)
     return told.select(*leading, pl.exclude(*leading))
 
@@ -185,6 +188,23 @@ def predict(
 # ------------------------------------------------------------------------------------
 
 
-def _rows(recent: RecentRows, columns: tuple[str, ...]) -> Rows:
+def _together(recent: Sequence[RecentRows], run: LoadedRun) -> tuple[Rows, pl.DataFrame]:
+    """Rows and table of all series, by time and symbol."""
+    symbols = tuple(one.symbol for one in run.all_series)
+    rows = stacked([_rows(one, run.columns, name).among(symbols) for one, name in zip(recent, symbols, strict=True)])
+    named = [one.table.with_columns(symbol=pl.lit(name)) for one, name in zip(recent, symbols, strict=True)]
+    return rows, named[0] if len(named) == 1 else pl.concat(named).sort("open_time", "symbol")
+
+
+def _rows(recent: RecentRows, columns: tuple[str, ...], symbol: str) -> Rows:
     nothing = np.full(len(recent.x), np.nan), np.zeros(len(recent.x), np.int64)
-    return Rows(recent.table["open_time"].to_physical().to_numpy(), recent.x, columns, *nothing)
+    times = recent.table["open_time"].to_physical().to_numpy()
+    return Rows(times, recent.x, columns, *nothing, symbols=(symbol,))
+
+
+def _closes(snapshot: Snapshot, series: Series, asked: pl.DataFrame) -> pl.DataFrame:
+    """open_time, symbol and close of the bars asked about."""
+    first, newest = (int(asked["open_time"].to_physical()[place]) for place in (0, -1))
+    numbers = {"start": series.grid.bar_number(first), "stop": series.grid.bar_number(newest) + 1}
+    bars = snapshot.scan("bars", SeriesKey(*series.key), **numbers).select("open_time", "close").collect()
+    return bars.select("open_time", pl.lit(series.symbol).alias("symbol"), "close")

@@ -5,16 +5,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from mmf.bars import Series
+from mmf.errors import CallError
 from mmf.evaluation.linked import joined_gaps, linked_bars, outside
+from mmf.evaluation.portfolio import Desk
 from mmf.features.registry import UserFeatures
 from mmf.pipeline.config import TrainConfig
-from mmf.pipeline.dataset import Dataset, load_dataset
+from mmf.pipeline.dataset import Dataset, join_datasets, load_dataset, stored_times
 from mmf.pipeline.freshness import require_current
 from mmf.pipeline.lineage import MMF_ONLY
 from mmf.pipeline.state import TableState
 from mmf.rows import Rows, TrainingRows
 from mmf.splits import Combination, Split, chronological_split
-from warehouse import Warehouse
+from warehouse import Snapshot, Warehouse
 from warehouse.funding import funding_rates
 
 
@@ -31,7 +34,7 @@ class Prepared:
     n_purged : int
         Earlier rows left out because their labels reach into the judged rows.
     funding : pl.DataFrame or None
-        funding_time and rate of the symbol; empty or None where the warehouse has none.
+        symbol, funding_time and rate; empty or None where the warehouse has none.
     """
 
     state: TableState
@@ -53,6 +56,11 @@ class Prepared:
         return rows.take(rows.open_time_ms < end_ms)
 
     @property
+    def desks(self) -> tuple[Desk, ...]:
+        """Each symbol as it is traded by itself."""
+        return desks_of(self)
+
+    @property
     def n_unlabelled(self) -> int:
         """Judged rows whose horizon is not over, or whose label's bar is missing."""
         return int(np.isnan(self.judged.label).sum())
@@ -71,6 +79,23 @@ class Loaded:
     state: TableState
     dataset: Dataset
     funding: pl.DataFrame | None = None
+
+    @property
+    def desks(self) -> tuple[Desk, ...]:
+        """Each symbol as it is traded by itself."""
+        return desks_of(self)
+
+
+def desks_of(of: Prepared | Loaded, /) -> tuple[Desk, ...]:
+    """Return the bars and the funding of each symbol, in their order."""
+
+    def funding_of(symbol: str) -> pl.DataFrame | None:
+        if of.funding is None:
+            return None
+        return of.funding.filter(pl.col("symbol") == symbol).select("funding_time", "rate")
+
+    names = [one.symbol for one in of.state.all_series]
+    return tuple(Desk(name, of.dataset.bars_of(i), funding_of(name)) for i, name in enumerate(names))
 
 
 def prepare(
@@ -110,21 +135,16 @@ def load(
 ) -> Loaded:
     """Read the rows; parameters and errors are those of `prepare`."""
     with warehouse.pin(state.snapshot) as snapshot:
-        dataset = load_dataset(
-            snapshot,
-            state.series,
-            version=state.version,
-            base_columns=state.columns,
-            label=config.label,
-            lags=config.lags,
-            context=config.context,
-            days=config.days,
-        )
-        funding = funding_rates(snapshot, *state.series.key[:3]).select("funding_time", "rate")
-        if must_be_current:
-            since = dataset.first_read_ms
-            require_current(warehouse, snapshot, state, since_ms=since, context=config.context, user=user)
-    return Loaded(state, dataset, funding)
+        newest_ms = max(int(stored_times(snapshot, one, state.version)[-1]) for one in state.all_series)
+        datasets = []
+        for one in state.each():
+            dataset = _dataset(snapshot, one, config, until_ms=newest_ms)
+            if must_be_current:
+                since = dataset.first_read_ms
+                require_current(warehouse, snapshot, one, since_ms=since, context=config.context, user=user)
+            datasets.append(dataset)
+        funding = pl.concat([_funding(snapshot, one) for one in state.all_series])
+    return Loaded(state, join_datasets(datasets), funding)
 
 
 def cut(loaded: Loaded, split: Split, /, *, stop_ms: int | None = None) -> Prepared:
@@ -161,9 +181,15 @@ def cut_around(loaded: Loaded, combination: Combination, /) -> Prepared:
 
     Raises
     ------
+    CallError
+        The rows are of several series: prices of one would be linked to those of another.
     LeakError
         The label of a training row overlaps a judged block.
     """
+    if loaded.state.beside:
+        raise CallError(
+            f"{loaded.state} is of several series, and combinations take one. Evaluate a run of one series."
+        )
     rows, dataset, funding = loaded.dataset.rows, loaded.dataset, loaded.funding
     gaps = [(int(rows.open_time_ms[block[0]]), int(rows.label_end_ms[block].max())) for block in combination.tests]
     if funding is not None:
@@ -172,3 +198,25 @@ def cut_around(loaded: Loaded, combination: Combination, /) -> Prepared:
     n_purged = int((~np.isnan(rows.label)).sum()) - len(combination.train) - len(judged)
     linked = replace(dataset, bars=linked_bars(dataset.bars, joined_gaps(gaps)))
     return Prepared(loaded.state, linked, combination.training(rows), rows.take(judged), n_purged, funding)
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _dataset(snapshot: Snapshot, state: TableState, config: TrainConfig, *, until_ms: int) -> Dataset:
+    return load_dataset(
+        snapshot,
+        state.series,
+        version=state.version,
+        base_columns=state.columns,
+        label=config.label,
+        lags=config.lags,
+        context=config.context,
+        days=config.days,
+        until_ms=until_ms,
+    )
+
+
+def _funding(snapshot: Snapshot, series: Series) -> pl.DataFrame:
+    rates = funding_rates(snapshot, *series.key[:3])
+    return rates.select(pl.lit(series.symbol).alias("symbol"), "funding_time", "rate")

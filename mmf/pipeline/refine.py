@@ -92,8 +92,9 @@ def refine(
         return Refined(columns)
     rows = training.select(columns)
     flex = TensorFlex()
+    series = " ".join(map(str, state.all_series))
     identity = ArtifactIdentity.of(
-        flex, rows, series=str(state.series), table_state=str(state), definition_hash=state.definition_hash
+        flex, rows, series=series, table_state=str(state), definition_hash=state.definition_hash
     )
     stored, why_not = _stored(identity, artifacts, must_fit=must_fit)
     flex = stored or flex.fit_rows(rows)

@@ -108,7 +108,7 @@ def run(
             artifacts=artifacts,
             must_refine=must_refine,
             unfinished=artifacts / UNFINISHED,
-            memory=read_memory(artifacts, state.series, config),
+            memory=read_memory(artifacts, state.all_series, config),
             on_stage=on_stage,
             on_progress=on_progress,
         )

@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from mmf.bars import Series
+from mmf.cards import series_of
 from mmf.errors import DataError
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.predict import LoadedRun, predict
@@ -52,7 +53,7 @@ class Advice:
 
 
 def advise(warehouse: Warehouse, state: TableState, config: TrainConfig, /, *, artifacts: Path) -> Advice:
-    """Say whether a series is due to be trained on, and log the answer.
+    """Say whether a series, or several together, are due to be trained on, and log the answer.
 
     It is where no run has this configuration or these definitions, where the model is gone or damaged, and where the
     rolling Sharpe ratio of what the model has said out of sample, new bars included, has fallen by 20 %.
@@ -73,14 +74,14 @@ def advise(warehouse: Warehouse, state: TableState, config: TrainConfig, /, *, a
     DataError
         The memory is not readable.
     """
-    memory = read_memory(artifacts, state.series, config)
+    memory = read_memory(artifacts, state.all_series, config)
     advice = _advised(warehouse, state, config, memory, artifacts)
-    _write(artifacts, state.series, config, memory, log=advice.as_dict())
+    _write(artifacts, state.all_series, config, memory, log=advice.as_dict())
     return advice
 
 
-def read_memory(artifacts: Path, series: Series, config: TrainConfig, /) -> SchedulerMemory:
-    """Return what the scheduler remembers of trainings on a series with this configuration, whatever their seeds.
+def read_memory(artifacts: Path, series: Sequence[Series], config: TrainConfig, /) -> SchedulerMemory:
+    """Return what the scheduler remembers of trainings on these series with this configuration, whatever their seeds.
 
     Raises
     ------
@@ -95,12 +96,12 @@ def read_memory(artifacts: Path, series: Series, config: TrainConfig, /) -> Sche
 
 def remember(artifacts: Path, result: RunResult, /) -> SchedulerMemory:
     """Take a finished training into the memory, and return it."""
-    series, config = result.prepared.state.series, result.config
+    series, config = result.prepared.state.all_series, result.config
     memory = read_memory(artifacts, series, config)
     loss = result.judged.scores["mixture"].log_loss
     losses = memory.validation_losses if loss is None else (*memory.validation_losses, loss)
     told = result.judged.predictions.with_columns(is_long=pl.col("probability") > result.trained.thresholds["mixture"])
-    sharpe = _sharpe(told, result.prepared.dataset.bars, series, config)
+    sharpe = _sharpe(told, result.prepared.dataset.named_bars, series, config)
     memory = replace(memory, validation_losses=losses[-N_LOSSES:], reference_sharpe=sharpe)
     _write(artifacts, series, config, memory, log={"is_due": True, "reasons": ["trained"], "run_id": None})
     return memory
@@ -112,7 +113,7 @@ def remember(artifacts: Path, result: RunResult, /) -> SchedulerMemory:
 def _advised(
     warehouse: Warehouse, state: TableState, config: TrainConfig, memory: SchedulerMemory, artifacts: Path
 ) -> Advice:
-    run = _newest(warehouse, state.series, config)
+    run = _newest(warehouse, state.all_series, config)
     if run is None:
         return Advice(is_due=True, reasons=("no run with this configuration yet",))
     if run.card["definition_hash"] != state.definition_hash:
@@ -124,20 +125,22 @@ def _advised(
     with warehouse.pin(state.snapshot) as snapshot:
         first = datetime.strptime(run.card["rows"]["judged"]["first"], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
         told = predict(snapshot, loaded, start=first)
-        bars = stored_bars(snapshot, state.series)
+        bars = pl.concat(
+            [stored_bars(snapshot, one).with_columns(pl.lit(one.symbol).alias("symbol")) for one in state.all_series]
+        )
     n_new = told.filter(pl.col("open_time") > _last(run)).height
-    current = _sharpe(told, bars, state.series, config)
+    current = _sharpe(told, bars, state.all_series, config)
     is_due, reason = should_retrain(reference=memory.reference_sharpe, current=current)
     return Advice(is_due=is_due, reasons=(reason, f"{n_new:,} bars have come since {run.run_id}"), run_id=run.run_id)
 
 
-def _newest(warehouse: Warehouse, series: Series, config: TrainConfig) -> Run | None:
-    """The newest training on the series that was asked to do the same, whatever its seed."""
-    wanted = _asked(config.as_dict())
+def _newest(warehouse: Warehouse, series: Sequence[Series], config: TrainConfig) -> Run | None:
+    """The newest training on just these series that was asked to do the same, whatever its seed."""
+    wanted, names = _asked(config.as_dict()), tuple(map(str, series))
     same = [
         run
         for run in warehouse.runs()
-        if run.kind == "train" and run.card.get("series") == str(series) and _asked(run.card["config"]) == wanted
+        if run.kind == "train" and series_of(run.card) == names and _asked(run.card["config"]) == wanted
     ]
     return max(same, key=lambda run: run.run_id, default=None)
 
@@ -146,15 +149,21 @@ def _last(run: Run) -> datetime:
     return datetime.strptime(run.card["rows"]["judged"]["last"], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
 
 
-def _sharpe(told: pl.DataFrame, bars: pl.DataFrame, series: Series, config: TrainConfig) -> float | None:
-    """Newest rolling Sharpe ratio of the returns over each horizon, 0 where the model was not long."""
-    horizon_ms = config.label.horizon * series.grid.ms
-    close = bars.select(pl.col("open_time").to_physical().alias("ms"), "close")
-    times = told["open_time"].to_physical().to_numpy()
-    chosen = told[non_overlapping(times, horizon_ms=horizon_ms)].with_columns(ms=pl.col("open_time").to_physical())
-    ends = close.select(pl.col("ms") - horizon_ms, pl.col("close").alias("end"))
-    known = chosen.select("ms", "is_long", "close").join(ends, on="ms", how="inner", maintain_order="left")
-    returns = known.select((pl.col("end") / pl.col("close") - 1) * pl.col("is_long")).to_series().to_numpy()
+def _sharpe(told: pl.DataFrame, bars: pl.DataFrame, series: Sequence[Series], config: TrainConfig) -> float | None:
+    """Newest rolling Sharpe ratio of the returns over each horizon, 0 where the model was not long.
+
+    The return of several symbols is their mean.
+    """
+    horizon_ms = config.label.horizon * series[0].grid.ms
+    close = bars.select(pl.col("open_time").to_physical().alias("ms"), "symbol", "close")
+    times = np.unique(told["open_time"].to_physical().to_numpy())
+    chosen = times[non_overlapping(times, horizon_ms=horizon_ms)]
+    timed = told.with_columns(ms=pl.col("open_time").to_physical()).filter(pl.col("ms").is_in(chosen.tolist()))
+    ends = close.select(pl.col("ms") - horizon_ms, "symbol", pl.col("close").alias("end"))
+    known = timed.select("ms", "symbol", "is_long", "close").join(ends, on=("ms", "symbol"), maintain_order="left")
+    gained = known.select((pl.col("end") / pl.col("close") - 1) * pl.col("is_long")).to_series().to_numpy()
+    _, first, counts = np.unique(known["ms"].to_numpy(), return_index=True, return_counts=True)
+    returns = np.add.reduceat(gained, first) / counts if len(gained) else gained
     ratios = rolling_sharpe(returns)
     return float(ratios[-1]) if len(ratios) and np.isfinite(ratios[-1]) else None
 
@@ -164,9 +173,13 @@ def _asked(config: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps({name: value for name, value in config.items() if name != "seed"}))
 
 
-def _path(artifacts: Path, series: Series, config: TrainConfig) -> Path:
-    digest = sha256(json.dumps(_asked(config.as_dict()), sort_keys=True).encode()).hexdigest()[:12]
-    return artifacts / FOLDER / f"{str(series).replace(':', '-')}-{digest}.json"
+def _path(artifacts: Path, series: Sequence[Series], config: TrainConfig) -> Path:
+    asked = _asked(config.as_dict())
+    name = str(series[0]).replace(":", "-")
+    if len(series) > 1:
+        asked, name = [asked, *map(str, series)], f"{name}-and-{len(series) - 1}"
+    digest = sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+    return artifacts / FOLDER / f"{name}-{digest}.json"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -178,14 +191,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(
-    artifacts: Path, series: Series, config: TrainConfig, memory: SchedulerMemory, *, log: dict[str, Any]
+    artifacts: Path, series: Sequence[Series], config: TrainConfig, memory: SchedulerMemory, *, log: dict[str, Any]
 ) -> None:
     """Replace the file in one step; the log keeps its newest lines."""
     path = _path(artifacts, series, config)
     path.parent.mkdir(parents=True, exist_ok=True)
     earlier = _read(path)["log"] if path.exists() else []
     line = {"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"} | log
-    content = {"series": str(series), "memory": memory.as_dict(), "log": [*earlier, line][-N_LOGGED:]}
+    content = {"series": " ".join(map(str, series)), "memory": memory.as_dict(), "log": [*earlier, line][-N_LOGGED:]}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)

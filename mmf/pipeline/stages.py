@@ -61,8 +61,8 @@ class Judged:
     Attributes
     ----------
     predictions : pl.DataFrame
-        One row per out-of-sample bar, the newest ones without a label included: open_time, close, label, probability,
-        then probability and gate weight of each expert.
+        One row per out-of-sample bar, the newest ones without a label included: open_time, symbol, close, label,
+        probability, then probability and gate weight of each expert.
     scores : mapping of str to Scores
         `mixture`, each expert alone, then the baselines; of the same rows, those that have a label.
     telemetry : mapping of str to float
@@ -103,7 +103,8 @@ class Traded:
     trades : pl.DataFrame
         `mmf.evaluation.backtest.TRADE_SCHEMA` behind a column symbol.
     equity : pl.DataFrame
-        One row a judged bar: open_time, close, equity, gross, drawdown, position, buy_and_hold.
+        One row a judged instant: open_time, close (null of several symbols), equity, gross, drawdown, position,
+        buy_and_hold.
     cost_sensitivity : pl.DataFrame
         The same trades at multiples of the costs: factor, net_return, sharpe, hit_rate.
     trials : pl.DataFrame

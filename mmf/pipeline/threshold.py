@@ -1,17 +1,24 @@
 """Thresholds from out-of-fold predictions of training rows, by the bars that were traded then."""
 
 import numpy as np
-import polars as pl
 
+from mmf.evaluation.portfolio import Desk
 from mmf.evaluation.threshold import Threshold, sweep_thresholds
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.prepare import Prepared
 
 
 def choose(
-    prepared: Prepared, config: TrainConfig, /, *, open_time_ms: np.ndarray, probability: np.ndarray, label: np.ndarray
+    prepared: Prepared,
+    config: TrainConfig,
+    /,
+    *,
+    open_time_ms: np.ndarray,
+    probability: np.ndarray,
+    label: np.ndarray,
+    symbol: np.ndarray | None = None,
 ) -> Threshold:
-    """Choose a threshold by what it would have brought on some training rows.
+    """Choose a threshold by what it would have brought on some training rows, the same for all symbols.
 
     Parameters
     ----------
@@ -21,27 +28,25 @@ def choose(
         Rules, costs and constraints.
     open_time_ms, probability, label : np.ndarray
         (n,) each: out-of-fold predictions of training rows.
+    symbol : np.ndarray, optional
+        (n,) place of each row's symbol among those of the run; a single symbol needs none.
     """
-    bars = between(prepared.dataset.bars, open_time_ms)
+    told = asked_desks(prepared, open_time_ms, symbol)
     return sweep_thresholds(
-        bars,
-        aligned(bars, open_time_ms, probability),
-        aligned(bars, open_time_ms, label),
+        [desk for desk, _ in told],
+        [desk.aligned(open_time_ms[rows], probability[rows]) for desk, rows in told],
+        [desk.aligned(open_time_ms[rows], label[rows]) for desk, rows in told],
         interval=prepared.state.series.grid,
         rules=config.rules,
         costs=config.costs,
         constraints=config.threshold,
-        funding=prepared.funding,
     )
 
 
-def between(bars: pl.DataFrame, open_time_ms: np.ndarray) -> pl.DataFrame:
-    """Return all stored bars from the first of these times to the last."""
-    return bars.filter(pl.col("open_time").to_physical().is_between(int(open_time_ms[0]), int(open_time_ms[-1])))
-
-
-def aligned(bars: pl.DataFrame, open_time_ms: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return (bars,) float64, NaN where a bar has no value."""
-    found = np.full(bars.height, np.nan)
-    found[np.searchsorted(bars["open_time"].to_physical().to_numpy(), open_time_ms)] = values
-    return found
+def asked_desks(
+    prepared: Prepared, open_time_ms: np.ndarray, symbol: np.ndarray | None, /
+) -> list[tuple[Desk, np.ndarray]]:
+    """Return the desk of each symbol that has rows, its bars between the first and the last of them, and its rows."""
+    codes = np.zeros(len(open_time_ms), np.int64) if symbol is None else symbol
+    found = [(desk, np.flatnonzero(codes == code)) for code, desk in enumerate(prepared.desks)]
+    return [(desk.between(open_time_ms[rows]), rows) for desk, rows in found if len(rows) > 1]

@@ -6,14 +6,15 @@ import numpy as np
 import polars as pl
 
 from mmf.bars import DAY_MS
-from mmf.evaluation.backtest import YEAR_DAYS, Backtest, backtest, holding, performance
+from mmf.evaluation.backtest import YEAR_DAYS
+from mmf.evaluation.portfolio import Desk, Portfolio, hold_all, performance_of, trade_all
 from mmf.evaluation.suspicion import Finding
 from mmf.evaluation.trials import Ledger, overfitting, sharpe_variance
 from mmf.evaluation.verdict import doubted, judge_trades
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.prepare import Prepared
 from mmf.pipeline.stages import Judged, Traded, Trained
-from mmf.pipeline.threshold import aligned, between
+from mmf.pipeline.threshold import asked_desks
 
 COST_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
@@ -29,7 +30,7 @@ def trade(
     predictions_hash: str,
     suspicious: Sequence[Finding] = (),
 ) -> Traded:
-    """Trade the judged rows at the mixture's threshold, and judge what came of it.
+    """Trade the judged rows of each symbol at the mixture's threshold, and judge what came of it all.
 
     Parameters
     ----------
@@ -45,36 +46,30 @@ def trade(
         Columns that know too much; suspicious scores are known from `judged`. Where there are any, no gain is called
         an edge.
     """
-    times = judged.predictions["open_time"].to_physical().to_numpy()
-    bars = between(prepared.dataset.bars, times)
-    probability = aligned(bars, times, judged.predictions["probability"].to_numpy())
-    signals = np.nan_to_num(probability) > trained.thresholds["mixture"]
+    desks, signals = _wanted(prepared, judged, trained.thresholds["mixture"])
     interval, funding = prepared.state.series.grid, prepared.funding
     others = ledger.others(predictions_hash)
     verdict, result = judge_trades(
-        bars,
+        desks,
         signals,
         interval=interval,
         rules=config.rules,
         costs=config.costs,
         n_trials=1 + others.height,
         trial_variance=sharpe_variance(others["sharpe"], per_year=YEAR_DAYS * DAY_MS / interval.ms),
-        funding=funding,
         seed=config.seed,
     )
     at_costs = {
-        factor: backtest(
-            bars, signals, interval=interval, rules=config.rules, costs=config.costs.times(factor), funding=funding
-        )
+        factor: trade_all(desks, signals, interval=interval, rules=config.rules, costs=config.costs.times(factor))
         for factor in COST_FACTORS
     }
     return Traded(
         verdict=doubted(verdict, [finding.subject for finding in (*suspicious, *judged.suspicious)]),
-        trades=_named(result.trades, prepared),
-        equity=_with_holding(result, bars, config, funding),
+        trades=result.whole.trades,
+        equity=_with_holding(result, desks, config),
         cost_sensitivity=_sensitivity(at_costs, config, prepared),
         trials=others,
-        overfitting_probability=overfitting(result.equity, ledger.equity, run_ids=others["run_id"].to_list()),
+        overfitting_probability=overfitting(result.whole.equity, ledger.equity, run_ids=others["run_id"].to_list()),
         has_funding=funding is not None and not funding.is_empty(),
     )
 
@@ -82,21 +77,24 @@ def trade(
 # ------------------------------------------------------------------------------------
 
 
-def _named(trades: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
-    return trades.insert_column(0, pl.lit(prepared.state.series.symbol).alias("symbol"))
+def _wanted(prepared: Prepared, judged: Judged, threshold: float) -> tuple[list[Desk], list[np.ndarray]]:
+    """Each symbol over the judged rows, and where a position is wanted."""
+    told = judged.predictions
+    times, probability = told["open_time"].to_physical().to_numpy(), told["probability"].to_numpy()
+    asked = asked_desks(prepared, times, prepared.judged.symbol)
+    wanted = [np.nan_to_num(desk.aligned(times[rows], probability[rows])) > threshold for desk, rows in asked]
+    return [desk for desk, _ in asked], wanted
 
 
-def _with_holding(
-    result: Backtest, bars: pl.DataFrame, config: TrainConfig, funding: pl.DataFrame | None
-) -> pl.DataFrame:
-    held = holding(bars, costs=config.costs, funding=funding)
+def _with_holding(result: Portfolio, desks: list[Desk], config: TrainConfig) -> pl.DataFrame:
+    close = desks[0].bars["close"] if len(desks) == 1 else pl.lit(None, pl.Float64).alias("close")
     columns = ("open_time", "close", "equity", "gross", "drawdown", "position", "buy_and_hold")
-    return result.equity.with_columns(bars["close"], buy_and_hold=held).select(columns)
+    return result.whole.equity.with_columns(close, buy_and_hold=hold_all(desks, costs=config.costs)).select(columns)
 
 
-def _sensitivity(at_costs: dict[float, Backtest], config: TrainConfig, prepared: Prepared) -> pl.DataFrame:
+def _sensitivity(at_costs: dict[float, Portfolio], config: TrainConfig, prepared: Prepared) -> pl.DataFrame:
     found = {
-        factor: performance(result, interval=prepared.state.series.grid, rules=config.rules)
+        factor: performance_of(result, interval=prepared.state.series.grid, rules=config.rules)
         for factor, result in at_costs.items()
     }
     rows = [(factor, told.net_return, told.sharpe, told.hit_rate) for factor, told in found.items()]

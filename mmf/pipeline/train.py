@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from mmf.alpha_council import AlphaCouncil
-from mmf.evaluation.suspicion import suspicious_columns
+from mmf.evaluation.suspicion import MIN_ROWS, Finding, suspicious_columns
 from mmf.evaluation.threshold import Threshold
 from mmf.experts.registry import build_experts
 from mmf.features.registry import UserFeatures
@@ -53,7 +55,7 @@ def train(
     warehouse : Warehouse
         Where the table state lies.
     state : TableState
-        Series, feature version and snapshot to read.
+        Series, feature version and snapshot to read; of several series one model is made.
     config : TrainConfig
         What to do.
     user : UserFeatures
@@ -101,7 +103,7 @@ def train(
         trained,
         judged,
         config,
-        ledger=read_ledger(warehouse, str(state.series)),
+        ledger=read_ledger(warehouse, *map(str, state.all_series)),
         predictions_hash=predictions_hash(judged.predictions),
         suspicious=selected.suspicious,
     )
@@ -134,9 +136,13 @@ def distil(
 
 
 def select(training: TrainingRows, config: TrainConfig, /) -> Selected:
-    """Let the Alpha Council choose columns from training rows only."""
+    """Let the Alpha Council choose columns from training rows only.
+
+    Of several symbols it reads as many rows as one has, each symbol in its turn: labels overlap and symbols move
+    together, so that the rows left out would cost their time and tell next to nothing.
+    """
     council = _council(training, config)
-    return Selected(council, council.selected_, suspicious_columns(training))
+    return Selected(council, council.selected_, _suspicious(training))
 
 
 def refine_early(prepared: Prepared, config: TrainConfig, /) -> Refined:
@@ -196,10 +202,12 @@ def _thresholds(prepared: Prepared, trader: MoneyMachineTrader, config: TrainCon
     columns = {"mixture": "probability"} | {name: f"{name}_probability" for name in trader.experts_}
     if "boosting_probability" in oof.columns:
         columns["boosting alone"] = "boosting_probability"
-    times, label = oof["open_time"].to_physical().to_numpy(), oof["label"].to_numpy()
+    asked = {"open_time_ms": oof["open_time"].to_physical().to_numpy(), "label": oof["label"].to_numpy()}
+    if "symbol" in oof.columns:
+        place = {name: i for i, name in enumerate(trader.symbols_)}
+        asked["symbol"] = np.array([place[name] for name in oof["symbol"]])
     return {
-        name: choose(prepared, config, open_time_ms=times, probability=oof[column].to_numpy(), label=label)
-        for name, column in columns.items()
+        name: choose(prepared, config, probability=oof[column].to_numpy(), **asked) for name, column in columns.items()
     }
 
 
@@ -207,7 +215,22 @@ def _early_view(prepared: Prepared, early: Refined) -> EarlyView:
     return EarlyView(early.apply(prepared.training), early.apply(prepared.before_judged), early.views)
 
 
+def _suspicious(training: TrainingRows) -> list[Finding]:
+    """What each symbol's rows tell of its own future; of a column that several find suspicious the most certain."""
+    found: dict[tuple[str, str], Finding] = {}
+    for code in range(len(training.symbols)):
+        own = training.of_symbol(code)
+        if len(training.symbols) > 1 and len(own) < MIN_ROWS:
+            continue
+        for finding in suspicious_columns(own):
+            known = found.get((finding.subject, finding.against))
+            if known is None or finding.at_least > known.at_least:
+                found[finding.subject, finding.against] = finding
+    return sorted(found.values(), key=lambda finding: (-finding.at_least, finding.subject, finding.against))
+
+
 def _council(training: TrainingRows, config: TrainConfig) -> AlphaCouncil:
+    training = training.in_turn()
     imputer = MedianImputer().fit_rows(training)
     council = AlphaCouncil(
         top_ratio=config.top_ratio,

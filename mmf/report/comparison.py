@@ -6,6 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 import polars as pl
 
+from mmf.cards import series_of
 from mmf.report.drawing import BLUE, ORANGE, instants, numbers, thin
 from mmf.report.figures import alarms, configuration, light, tiles
 from mmf.report.page import page
@@ -22,7 +23,8 @@ def comparison_page(first: RunRecord, second: RunRecord, /) -> str:
     """Return the page of two runs as HTML: both verdicts, key figures, equity, scores, and what was set differently."""
     runs = (first, second)
     titles = [f"{name}: run {run.run_id}" for name, run in zip(NAMES, runs, strict=True)]
-    summary = f"A is {first.run_id}, {first.card.get('series')}; B is {second.run_id}, {second.card.get('series')}."
+    names = [", ".join(series_of(run.card)) for run in (first, second)]
+    summary = f"A is {first.run_id}, {names[0]}; B is {second.run_id}, {names[1]}."
     groups = [
         Group("Money", _same_rows(first, second), [_figures(runs), _equity(runs)]),
         Group("Scores", "Of the mixture, on the judged rows of each.", _scores(runs)),

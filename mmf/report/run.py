@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from mmf.cards import series_of
 from mmf.report.evidence import audit_tables, combination_charts, fold_charts, noise_floor_charts, trial_charts
 from mmf.report.figures import alarms, light, lineage, side_cost, tiles
 from mmf.report.inside import drift_charts, epoch_charts, gate_charts, uplift_charts
@@ -76,9 +77,9 @@ def run_page(run: RunRecord, /) -> str:
     card = run.card
     rows = card.get("rows", {}).get("judged", {})
     summary = (
-        f"{card.get('series', 'unknown series')}, table state {card.get('table_state', 'unknown')}; judged on "
-        f"{rows.get('count', 0):,} rows from {rows.get('first', '?')} to {rows.get('last', '?')} UTC that no fit has "
-        "seen."
+        f"{', '.join(series_of(card)) or 'unknown series'}, table state {card.get('table_state', 'unknown')}; "
+        f"judged on {rows.get('count', 0):,} rows from {rows.get('first', '?')} to {rows.get('last', '?')} UTC "
+        "that no fit has seen."
     )
     groups: list[Part | Group] = [
         Group(title, lead, list(_parts(run, pictures))) for title, lead, pictures in _CONTENTS
@@ -113,7 +114,7 @@ def _left_out(run: RunRecord, picture: Picture, absent: list[str]) -> Note:
         command = picture.command.replace("RUN", run.run_id)
         return Note(picture.title, "It takes work of its own and was not asked for yet. To get it:", command)
     text = f"The run left no {absent[0].replace('_', ' ')} behind. A new training does:"
-    return Note(picture.title, text, f"mmf train {run.card.get('series', 'SERIES')}")
+    return Note(picture.title, text, f"mmf train {' '.join(series_of(run.card)) or 'SERIES'}")
 
 
 def _run_card(run: RunRecord) -> list[Table]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from mmf.errors import DataError
 from mmf.rows import TrainingRows
+from mmf.splits import instant_start
 
 
 def time_blocks(rows: TrainingRows, n_folds: int, /) -> list[np.ndarray]:
@@ -21,7 +22,7 @@ def time_blocks(rows: TrainingRows, n_folds: int, /) -> list[np.ndarray]:
     DataError
         A fold would be empty.
     """
-    starts = [len(rows) * k // n_folds for k in range(n_folds)]
+    starts = [instant_start(rows.open_time_ms, len(rows) * k // n_folds) for k in range(n_folds)]
     ends_ms = [*(rows.open_time_ms[start] for start in starts[1:]), np.iinfo(np.int64).max]
     folds = []
     for start, stop, end_ms in zip(starts, [*starts[1:], len(rows)], ends_ms, strict=True):

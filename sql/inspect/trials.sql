@@ -1,5 +1,5 @@
 -- Every training with its score and verdict, newest first.
--- grain: one training run
+-- grain: one training run and series
 -- reads: trials
 -- parameters: none
 select
@@ -12,4 +12,4 @@ select
     pr_auc,
     volatility_pr_auc
 from trials
-order by created_at desc, run_id asc
+order by created_at desc, run_id asc, series asc

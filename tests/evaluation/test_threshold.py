@@ -5,6 +5,7 @@ import pytest
 from mmf.bars import Interval
 from mmf.errors import CallError
 from mmf.evaluation.backtest import Costs, Rules
+from mmf.evaluation.portfolio import Desk
 from mmf.evaluation.scores import choose_threshold
 from mmf.evaluation.threshold import Constraints, Threshold, sweep_thresholds
 from tests.evaluation.test_verdict import bars_of
@@ -29,9 +30,9 @@ def chosen(
     bars: pl.DataFrame, probability: np.ndarray, label: np.ndarray, *, fee: float = 0.0, **constraints: float | None
 ) -> Threshold:
     return sweep_thresholds(
-        bars,
-        probability,
-        label,
+        [Desk("BTCUSDT", bars)],
+        [probability],
+        [label],
         interval=Interval("60"),
         rules=Rules(horizon=HORIZON),
         costs=Costs(fee=fee, slippage=0.0),

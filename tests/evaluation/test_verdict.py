@@ -6,6 +6,7 @@ import pytest
 
 from mmf.bars import Interval
 from mmf.evaluation.backtest import Costs, Rules
+from mmf.evaluation.portfolio import Desk
 from mmf.evaluation.verdict import Verdict, doubted, judge_trades
 
 HOUR = Interval.parse("60")
@@ -47,7 +48,13 @@ def market(seed: int, *, drift: float = 0.0, skill: float = 0.0, n: int = 3_500)
 def verdict_of(seed: int, *, n_trials: int = 1, costs: Costs | None = None, **settings: float) -> Verdict:
     bars, signals = market(seed, **settings)
     return judge_trades(
-        bars, signals, interval=HOUR, rules=RULES, costs=costs or Costs(), n_trials=n_trials, n_schedules=1_000
+        [Desk("X", bars)],
+        [signals],
+        interval=HOUR,
+        rules=RULES,
+        costs=costs or Costs(),
+        n_trials=n_trials,
+        n_schedules=1_000,
     )[0]
 
 
@@ -102,7 +109,7 @@ def test_what_may_know_the_future_is_never_called_an_edge() -> None:
 def test_few_trades_are_never_called_an_edge() -> None:
     bars, signals = market(3, skill=0.003)
     signals[600:] = False
-    found = judge_trades(bars, signals, interval=HOUR, rules=RULES, costs=Costs(), n_trials=1)[0]
+    found = judge_trades([Desk("X", bars)], [signals], interval=HOUR, rules=RULES, costs=Costs(), n_trials=1)[0]
     assert found.performance.n_trades < 10
     assert found.answer == "inconclusive"
     assert "fewer than the 10" in found.sentences[2]
@@ -110,7 +117,7 @@ def test_few_trades_are_never_called_an_edge() -> None:
 
 def test_without_trades_there_is_no_edge_and_no_figure() -> None:
     bars, signals = market(3)
-    found = judge_trades(bars, signals & False, interval=HOUR, rules=RULES, costs=Costs(), n_trials=1)[0]
+    found = judge_trades([Desk("X", bars)], [signals & False], interval=HOUR, rules=RULES, costs=Costs(), n_trials=1)[0]
     assert (found.answer, found.p_random, found.interval) == ("no edge", None, None)
     assert "never traded" in found.sentences[0]
 
@@ -120,7 +127,7 @@ def test_funding_weighs_on_random_schedules_as_on_the_real_one() -> None:
     times = bars["open_time"].gather_every(8)
     funding = pl.DataFrame({"funding_time": times, "rate": np.full(len(times), 0.0005)})
     settings = {"interval": HOUR, "rules": RULES, "costs": Costs(), "n_trials": 1}
-    plain, paying = (judge_trades(bars, signals, funding=f, **settings)[0] for f in (None, funding))
+    plain, paying = (judge_trades([Desk("X", bars, f)], [signals], **settings)[0] for f in (None, funding))
     assert paying.performance.net_return < plain.performance.net_return
     assert np.median(paying.random_returns) < np.median(plain.random_returns)
     assert paying.p_random == pytest.approx(plain.p_random, abs=0.005)

@@ -1,8 +1,10 @@
 """Rows as a market gives them: slow columns, and labels that look 36 bars ahead and so overlap."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from mmf.rows import PHYSICS_TRIO, Rows, TrainingRows
+from mmf.rows import PHYSICS_TRIO, Rows, TrainingRows, stacked
 
 HOUR_MS = 3_600_000
 HORIZON = 36
@@ -19,6 +21,12 @@ def market_rows(n: int, *, n_columns: int = 8, signal: float = 0.0, seed: int = 
     open_time_ms = np.arange(n, dtype=np.int64) * HOUR_MS
     columns = (*PHYSICS_TRIO, *(f"f{i}" for i in range(n_columns - 3)))
     return Rows(open_time_ms, x, columns, label, open_time_ms + (HORIZON + 1) * HOUR_MS)
+
+
+def together(parts: dict[str, Rows], /) -> Rows:
+    """Rows of several symbols as one."""
+    symbols = tuple(sorted(parts))
+    return stacked([replace(parts[name], symbols=(name,)).among(symbols) for name in symbols])
 
 
 def training(rows: Rows) -> TrainingRows:

@@ -17,7 +17,7 @@ LABEL = np.where(PRESENT, (PANEL[:, :, 0] > 0).astype(float), np.nan)
 
 
 def small(**settings: object) -> GraphVisionary:
-    return GraphVisionary(hidden=8, batch_instants=100, **settings)
+    return GraphVisionary(hidden=8, batch_bars=100, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_the_window_counts_a_symbols_own_bars(fitted: GraphVisionary) -> None:
 def test_it_learns_a_few_bars_by_heart() -> None:
     noise = RNG.integers(0, 2, (120, S)).astype(float)
     settings = {"dropout": 0.0, "learning_rate": 2e-2, "weight_decay": 0.0}
-    model = GraphVisionary(hidden=32, batch_instants=60, **settings)
+    model = GraphVisionary(hidden=32, batch_bars=60, **settings)
     model.fit(PANEL[:120], noise, present=np.ones((120, S), bool), effort=Effort(epochs=150))
     told = model.predict_proba(PANEL[:120], present=np.ones((120, S), bool))
     assert ((told > 0.5) == noise).mean() > 0.95

@@ -85,7 +85,7 @@ def test_new_bars_are_judged_and_a_fallen_ratio_makes_it_due(trained: Trained) -
 
 
 def test_memory_and_reasons_survive_on_disk(trained: Trained) -> None:
-    memory = read_memory(trained.artifacts, SERIES, CONFIG)
+    memory = read_memory(trained.artifacts, [SERIES], CONFIG)
     assert memory.validation_losses == (trained.result.judged.scores["mixture"].log_loss,)
     assert memory.reference_sharpe is not None
     log = json.loads(trained.file.read_text())["log"]

@@ -87,7 +87,7 @@ def test_funding_is_paid_where_it_is_known(done: list[tuple[RunResult, RunArtifa
     result, _ = done[0]
     assert not result.traded.has_funding
     times = result.judged.predictions["open_time"].gather_every(8)
-    funding = pl.DataFrame({"funding_time": times, "rate": np.full(len(times), 1e-3)})
+    funding = pl.DataFrame({"symbol": SERIES.symbol, "funding_time": times, "rate": np.full(len(times), 1e-3)})
     dear = replace(result.prepared, funding=funding)
     traded = trade(dear, result.trained, result.judged, CONFIG, ledger=Ledger(), predictions_hash="")
     assert traded.has_funding

@@ -19,7 +19,7 @@ from mmf.pipeline.dataset import Dataset
 from mmf.pipeline.prepare import Prepared
 from mmf.pipeline.refine import Refined
 from mmf.pipeline.state import TableState
-from mmf.pipeline.threshold import aligned, between, choose
+from mmf.pipeline.threshold import choose
 from mmf.pipeline.train import fit
 from mmf.rows import PHYSICS_TRIO, Rows
 from mmf.scheduler import market_state, recommend
@@ -120,6 +120,7 @@ def prepared_from(market: MarketConfig, config: TrainConfig, /) -> Prepared:
         columns=COLUMNS,
         label=label["label"].to_numpy(),
         label_end_ms=label["label_end"].to_physical().to_numpy(),
+        symbols=(SYMBOL,),
     ).take(np.arange(FIRST_DEFINED, bars.height))
     later = bars[FIRST_DEFINED:].select("open_time", "open", "high", "low", "close")
     dataset = Dataset(series, rows, later, n_cold=0, n_missing_bars=0, first_read_ms=0)
@@ -135,10 +136,10 @@ def prepared_from(market: MarketConfig, config: TrainConfig, /) -> Prepared:
 
 def _traded(prepared: Prepared, config: TrainConfig, probability: np.ndarray, threshold: float) -> Verdict:
     times = prepared.judged.open_time_ms
-    bars = between(prepared.dataset.bars, times)
-    signals = np.nan_to_num(aligned(bars, times, probability)) > threshold
-    interval = prepared.state.series.grid
-    return judge_trades(bars, signals, interval=interval, rules=config.rules, costs=config.costs, n_trials=1)[0]
+    desks = [desk.between(times) for desk in prepared.desks]
+    signals = [np.nan_to_num(desk.aligned(times, probability)) > threshold for desk in desks]
+    settings = {"interval": prepared.state.series.grid, "rules": config.rules, "costs": config.costs}
+    return judge_trades(desks, signals, **settings, n_trials=1)[0]
 
 
 def _truth_traded(market: MarketConfig, prepared: Prepared, config: TrainConfig) -> Verdict:
