@@ -28,6 +28,7 @@ _DERIVED = (
 )  # each reads only what comes before it
 _LOGS = (
     *("revisions", "quarantine", "council_votes", "predictions", "trades", "equity", "threshold_sweep"),
+    *("cost_sensitivity", "random_schedules", "scores", "reliability", "drift", "epochs"),
     *("folds", "fold_scores", "fold_equity", "combinations", "noise_floor"),
 )
 
@@ -38,14 +39,15 @@ def connect(
     """Open an in-memory DuckDB on a pinned snapshot; it closes with the pin.
 
     Views: `bars`, `gaps`, `absences`, `verdicts`, `revisions`, `quarantine`, `funding`, `universe`, `council_votes`,
-    `predictions`, `trades`, `equity`, `threshold_sweep`, `folds`, `fold_scores`, `fold_equity`, `combinations`,
-    `noise_floor`, `trials`; in the schema `features` one view for each version
-    (`features."core@v1"`), one for each set in the version that each series was last built with (`features.core`), one
-    with its lags (`features.core_lagged`, columns such as `rsi_14_lag_3`), and one for each longer interval that
-    shorter ones can look up (`features.core_context_240`, columns such as `rsi_14_ctx_240`), again with lags
-    (`features.core_context_240_lagged`). Table functions: `bars_as_of(instant)`, `universe_at(instant)`. Small tables:
-    `series`, `snapshots`, `tags`, `fetches`, `instruments`, `aliases`, `runs`, `files`, `feature_versions`. All but the
-    views of context exist, empty where nothing is stored.
+    `predictions`, `trades`, `equity`, `threshold_sweep`, `cost_sensitivity`, `random_schedules`, `scores`,
+    `reliability`, `drift`, `epochs`, `folds`, `fold_scores`, `fold_equity`, `combinations`, `noise_floor`, `trials`; in
+    the schema `features` one view for each version (`features."core@v1"`), one for each set in the version that each
+    series was last built with (`features.core`), one with its lags (`features.core_lagged`, columns such as
+    `rsi_14_lag_3`), and one for each longer interval that shorter ones can look up (`features.core_context_240`,
+    columns such as `rsi_14_ctx_240`), again with lags (`features.core_context_240_lagged`). Table functions:
+    `bars_as_of(instant)`, `universe_at(instant)`. Small tables: `series`, `snapshots`, `tags`, `fetches`,
+    `instruments`, `aliases`, `runs`, `files`, `feature_versions`. All but the views of context exist, empty where
+    nothing is stored.
 
     Parameters
     ----------

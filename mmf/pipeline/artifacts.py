@@ -158,7 +158,7 @@ def run_tables(result: RunResult, card: dict[str, Any], /) -> dict[str, pl.DataF
         "equity": traded.equity,
         "threshold_sweep": result.trained.sweep,
         "cost_sensitivity": traded.cost_sensitivity,
-        "random_schedules": pl.DataFrame({"net_return": traded.verdict.random_returns}),
+        "random_schedules": _random_schedules(result),
         "drift": judged.drift,
         "score_intervals": judged.intervals,
         "council_votes": result.selected.council.votes_,
@@ -188,8 +188,7 @@ def _record(warehouse: Warehouse, run_id: str, result: RunResult, card: dict[str
     commit.write("council_votes", None, votes, start=0, stop=1)
     predictions = _all_columns(result.judged.predictions).join(keys, on="symbol", how="left", maintain_order="left")
     commit.write("predictions", None, predictions.select(run, *names, pl.exclude(names)), start=0, stop=1)
-    tables = {"trades": result.traded.trades, EQUITY: result.traded.equity, "threshold_sweep": result.trained.sweep}
-    for name, table in tables.items():
+    for name, table in _logged(result).items():
         if not table.is_empty():
             commit.write(name, None, table.select(run, pl.all()), start=0, stop=1)
     commit.publish()
@@ -201,6 +200,26 @@ def _record(warehouse: Warehouse, run_id: str, result: RunResult, card: dict[str
         config=card["config"],
         card=card,
     )
+
+
+def _logged(result: RunResult) -> dict[str, pl.DataFrame]:
+    """What a report draws, by the name of its table in the warehouse."""
+    judged, traded = result.judged, result.traded
+    return {
+        "trades": traded.trades,
+        EQUITY: traded.equity,
+        "threshold_sweep": result.trained.sweep,
+        "cost_sensitivity": traded.cost_sensitivity,
+        "random_schedules": _random_schedules(result),
+        "scores": judged.intervals,
+        "reliability": judged.reliability,
+        "drift": judged.drift.rename({"column": "feature"}),
+        "epochs": result.trained.trader.epochs_,
+    }
+
+
+def _random_schedules(result: RunResult) -> pl.DataFrame:
+    return pl.DataFrame({"net_return": result.traded.verdict.random_returns})
 
 
 def _verdict(result: RunResult) -> dict[str, Any]:

@@ -138,6 +138,54 @@ def test_the_run_folder_and_sql_hold_the_same_tables(done: list[tuple[RunResult,
     assert n_cuts == 3
 
 
+LOGGED = {
+    "trades": "trades",
+    "equity": "equity",
+    "threshold_sweep": "threshold_sweep",
+    "cost_sensitivity": "cost_sensitivity",
+    "random_schedules": "random_schedules",
+    "scores": "score_intervals",
+    "drift": "drift",
+    "epochs": "epochs",
+}
+
+
+@pytest.mark.parametrize(("table", "file"), LOGGED.items())
+def test_what_a_report_draws_is_a_table_for_sql(
+    done: list[tuple[RunResult, RunArtifacts]], folder: Path, table: str, file: str
+) -> None:
+    _, saved = done[-1]
+    drawn = pl.read_parquet(saved.folder / "tables" / f"{file}.parquet")
+    asked = sql_table(folder, table, saved.run_id)
+    assert asked.rename({"feature": "column"}, strict=False).equals(drawn)
+    assert not drawn.is_empty()
+
+
+def test_the_reliability_curve_of_the_card_is_a_table_for_sql(
+    done: list[tuple[RunResult, RunArtifacts]], folder: Path
+) -> None:
+    _, saved = done[-1]
+    assert sql_table(folder, "reliability", saved.run_id).to_dicts() == saved.content["reliability"]
+
+
+@pytest.mark.parametrize("table", [*LOGGED, "reliability"])
+def test_a_view_of_nothing_has_the_columns_of_the_table(
+    done: list[tuple[RunResult, RunArtifacts]], folder: Path, tmp_path: Path, table: str
+) -> None:
+    stored = sql_table(folder, table, done[-1][1].run_id)
+    with Warehouse.open(tmp_path / "empty", create=True) as empty, empty.pin() as snapshot:
+        nothing = connect(snapshot).sql(f"select * exclude (run_id) from {table}").pl()
+    kinds = {name: kind for name, kind in stored.schema.items() if not kind.is_temporal()}
+    assert nothing.columns == stored.columns
+    assert {name: nothing.schema[name] for name in kinds} == kinds
+
+
+def sql_table(folder: Path, name: str, run_id: str) -> pl.DataFrame:
+    with Warehouse.open(folder / "w") as warehouse, warehouse.pin() as snapshot, connect(snapshot) as connection:
+        query = f"select * exclude (run_id) from {name} where run_id = $run"
+        return connection.sql(query, params={"run": run_id}).pl()
+
+
 def test_the_ledger_counts_runs_from_before_there_was_a_verdict(folder: Path, done: object) -> None:
     with Warehouse.open(folder / "w") as warehouse:
         card = {"run_id": "20200101T000000-000000", "series": str(SERIES), "hashes": {"predictions": "old"}}
