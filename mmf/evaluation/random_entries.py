@@ -80,13 +80,14 @@ def moved_together(
     -----
     Time is a ring that is cut into stretches of random length, which are shuffled: about `TRADES_TOGETHER` trades of
     the busiest symbol lie in one. Which symbols are held at the same time, and in what order, stays as it was within a
-    stretch. A trade that runs out of its stretch may overlap one of the next.
+    stretch. A trade that runs out of its stretch may overlap one of the next. Times before a symbol's first bar or
+    after its last are spread over its bars: all of them on one bar would make the past of that bar the yardstick.
     """
     union = np.unique(np.concatenate(times))
     n, busiest = len(union), max(1, *(len(entry) for entry, _ in rows))
     mean_length = max(2.0, n * min(1.0, TRADES_TOGETHER / busiest))
     places = [np.searchsorted(union, own)[entry] for own, (entry, _) in zip(times, rows, strict=True)]
-    nearest = [np.minimum(np.searchsorted(own, union), len(own) - 1) for own in times]
+    nearest = [_nearest(own, union) for own in times]
     entries = [np.empty((n_schedules, len(entry)), np.int64) for entry, _ in rows]
     rng = np.random.default_rng(seed)
     for i in range(n_schedules):
@@ -119,6 +120,12 @@ def schedule_returns(
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _nearest(own: np.ndarray, union: np.ndarray) -> np.ndarray:
+    """(n,) row of a symbol at each time, or at the next one that it has; where it has none at all, its rows in turn."""
+    is_listed = (union >= own[0]) & (union <= own[-1])
+    return np.where(is_listed, np.searchsorted(own, union), np.arange(len(union)) % len(own))
 
 
 def _moved(n: int, mean_length: float, rng: np.random.Generator) -> np.ndarray:

@@ -86,6 +86,16 @@ def test_entries_fall_on_bars_of_their_own_symbol() -> None:
         assert ((entries >= 0) & (entries < len(own))).all()
 
 
+def test_a_symbol_that_was_listed_late_is_entered_at_all_of_its_bars_alike() -> None:
+    times = [np.arange(1_000), np.arange(850, 1_000), np.arange(150)]
+    rows = [(np.array([3, 500]), np.array([5, 502])), *[(np.array([2, 90]), np.array([3, 92]))] * 2]
+    _, *others = moved_together(rows, times, n_schedules=3_000, seed=0)
+    for entries, _ in others:
+        counts = np.bincount(entries.ravel(), minlength=150)
+        assert counts.min() > 0
+        assert counts.max() < 3 * counts.mean()
+
+
 def verdict_of(n_copies: int, seed: int) -> Verdict:
     bars, signals = market(seed)
     desks = [Desk(f"S{i}", bars) for i in range(n_copies)]
