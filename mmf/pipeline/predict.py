@@ -166,8 +166,7 @@ def predict(
     """
     if last < 1 or (start is not None and stop is not None and start >= stop):
         raise CallError(f"last {last}, {start} to {stop}: ask for one bar at least.")
-    settings = {"reach": run.reach, "last": last, "start": start, "stop": stop}
-    recent = [recent_rows(snapshot, one, run.version, run.columns, **settings) for one in run.all_series]
+    recent = _newest(snapshot, run, last) if start is None and stop is None else _between(snapshot, run, start, stop)
     rows, table = _together(recent, run)
     asked = table.filter("is_asked")
     if asked.is_empty():
@@ -186,6 +185,22 @@ def predict(
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _between(snapshot: Snapshot, run: LoadedRun, start: datetime | None, stop: datetime | None) -> list[RecentRows]:
+    settings = {"reach": run.reach, "start": start, "stop": stop}
+    return [recent_rows(snapshot, one, run.version, run.columns, **settings) for one in run.all_series]
+
+
+def _newest(snapshot: Snapshot, run: LoadedRun, last: int) -> list[RecentRows]:
+    """Newest rows of each series; where one is behind, those of the others reach back as far: it listens to them."""
+    settings = {"reach": run.reach, "last": last}
+    newest = [recent_rows(snapshot, one, run.version, run.columns, **settings) for one in run.all_series]
+    asked = [one.asked_from for one in newest]
+    if len(set(asked)) == 1:
+        return newest
+    wide = _between(snapshot, run, min(asked), None)
+    return [one.asked_since(first) for one, first in zip(wide, asked, strict=True)]
 
 
 def _together(recent: Sequence[RecentRows], run: LoadedRun) -> tuple[Rows, pl.DataFrame]:

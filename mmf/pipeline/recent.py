@@ -1,7 +1,8 @@
 """The newest rows of a feature table, or those of a range, and before them those that networks look back upon."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -29,6 +30,15 @@ class RecentRows:
 
     table: pl.DataFrame
     x: np.ndarray
+
+    @property
+    def asked_from(self) -> datetime:
+        """open_time of the first row asked for, where there is one."""
+        return self.table.filter("is_asked")["open_time"][0]
+
+    def asked_since(self, first: datetime, /) -> Self:
+        """Return the rows with those from a time on asked for."""
+        return replace(self, table=self.table.with_columns(is_asked=pl.col("open_time") >= first))
 
 
 def recent_rows(

@@ -206,3 +206,16 @@ def test_days_count_back_from_the_newest_bar_of_all(trained: Trained) -> None:
     prepared = prepare(trained.warehouse, state_of(trained.warehouse), replace(CONFIG, days=90))
     first = int(prepared.dataset.rows.open_time_ms[0])
     assert first == (N_BARS - 90 * 24) * HOUR_MS
+
+
+def test_a_symbol_that_is_behind_hears_the_others_as_it_does_in_a_range(trained: Trained) -> None:
+    """Last in this file: it brings in bars of the first symbol."""
+    loaded = LoadedRun.load(trained.saved.folder)
+    fill(trained.warehouse, SERIES, walk(0, N_BARS + 40, seed=1))
+    with trained.warehouse.pin() as snapshot:
+        told = {last: predict(snapshot, loaded, last=last) for last in (1, 50)}
+        whole = predict(snapshot, loaded, start=told[50]["open_time"][0])
+    for last, newest in told.items():
+        assert newest["symbol"].value_counts(sort=True)["count"].to_list() == [last, last]
+        known = newest.select("open_time", "symbol").join(whole, on=("open_time", "symbol"), how="left")
+        assert_frame_equal(newest, known, rel_tol=1e-5, abs_tol=1e-6, check_column_order=False)
