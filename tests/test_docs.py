@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))))
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 REAL = "$MMF_REAL_BARS"
+# These read real bars from their first command on.
+ON_REAL_BARS = {"docs/tutorial.md"}
 
 # A page that asks an exchange names this address; here it is that of the loopback exchange.
 EXCHANGE = "$EXCHANGE"
@@ -63,7 +65,7 @@ def shown(page: str) -> list[Shown]:
     for block in CONSOLE.findall((ROOT / page).read_text(encoding="utf-8")):
         for part in re.split(r"^\$ mmf ", block, flags=re.MULTILINE)[1:]:
             line, *output = part.splitlines()
-            found.append(Shown(tuple(shlex.split(line)), tuple(output), REAL in block))
+            found.append(Shown(tuple(shlex.split(line)), tuple(output), REAL in block or page in ON_REAL_BARS))
     return found
 
 
