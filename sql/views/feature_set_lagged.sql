@@ -1,4 +1,4 @@
--- A feature set, or its context, with the lags of each feature; DuckDB computes only the lags that a query names.
+-- A feature set, or its context, with the lags of each feature; DuckDB computes those that a query names.
 -- grain: one bar of one series
 -- reads: features.$base
 -- parameters: $view and $base, quoted names; $lags, one lag() a column and lag

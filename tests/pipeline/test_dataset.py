@@ -116,6 +116,7 @@ def test_a_set_means_the_version_that_the_code_at_hand_computes(tmp_path: Path) 
         commit = warehouse.begin("a later version")
         rows = walk(0, 400).select("open_time", pl.col("close").cast(pl.Float32).alias("close_2"))
         commit.write("features", SERIES.key, rows, start=0, stop=400, version=f"core@v{number}", codec="features")
+        commit.record("feature_turns", series=SERIES.key, version=f"core@v{number}")
         commit.publish()
         assert resolve_state(warehouse, SERIES, "core").version == "core@v2"
         assert resolve_state(warehouse, SERIES, "core", prefer=old.definition_hash).version == "core@v1"
