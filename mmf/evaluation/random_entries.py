@@ -43,7 +43,10 @@ def random_schedules(
     """
     k = len(entry)
     if k and (entry[0] < 0 or exit_[-1] > n_rows or (entry[1:] < exit_[:-1]).any() or (exit_ <= entry).any()):
-        raise CallError("trades of a schedule must follow each other within the range. Backtest with at_once=1.")
+        raise CallError(
+            "trades of a schedule must follow each other within the range. Backtest with at_once=1, or move them by "
+            "`moved_together`."
+        )
     rng = np.random.default_rng(seed)
     lengths = exit_ - entry
     pauses = np.diff(entry, append=entry[:1] + n_rows) - lengths  # after each trade, around the ring
@@ -119,7 +122,37 @@ def schedule_returns(
     return gains.sum(axis=1) + entries.shape[1] * log_cost_per_trade
 
 
+def shared_returns(
+    log_open: np.ndarray, entries: np.ndarray, lengths: np.ndarray, /, *, at_once: int, log_cost_per_trade: float
+) -> np.ndarray:
+    """Return the net log return of each schedule whose trades hold a part of the equity each and may overlap.
+
+    Parameters
+    ----------
+    log_open, entries, lengths, log_cost_per_trade
+        See `schedule_returns`.
+    at_once : int
+        How many parts there are. Where a schedule has more trades at a time, they hold more than all of it.
+    """
+    n = len(log_open) - 1
+    gains, totals = np.expm1(np.diff(log_open)), np.empty(len(entries))
+    ends = entries + lengths
+    for i, (begins, stops) in enumerate(zip(entries, ends, strict=True)):
+        held = _counts(begins, n) - _counts(np.minimum(stops, n), n)
+        over = stops[stops > n] - n
+        held += len(over) * _counts(np.zeros(1, np.int64), n) - _counts(over, n)
+        shares = np.cumsum(held)[:n] / at_once
+        totals[i] = np.log1p(np.maximum(shares * gains, _RUIN)).sum()
+    return totals + entries.shape[1] * log_cost_per_trade
+
+
 # ------------------------------------------------------------------------------------
+
+_RUIN = 1e-12 - 1  # all is lost; the logarithm of nothing is not finite
+
+
+def _counts(rows: np.ndarray, n: int) -> np.ndarray:
+    return np.bincount(rows, minlength=n + 1)
 
 
 def _nearest(own: np.ndarray, union: np.ndarray) -> np.ndarray:

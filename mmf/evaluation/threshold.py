@@ -54,8 +54,8 @@ class Threshold:
         A row is long where its probability is above this.
     sweep : pl.DataFrame
         One row a threshold, ascending: threshold, n_signals, n_trades, precision, recall, exposure, net_return,
-        excess, sharpe, is_allowed, is_chosen. `excess` is the log net return less what holding as much of the time
-        would have brought.
+        excess, sharpe, is_allowed, is_chosen. `excess` is the log net return less what holding as much all the
+        time would have brought.
     is_allowed : bool
         Whether one kept the constraints; where none did, as many rows are long as have label 1.
     """
@@ -110,7 +110,8 @@ def sweep_thresholds(
         signals = [np.nan_to_num(of, nan=-np.inf) > threshold for of in probabilities]
         result = trade_all(desks, signals, interval=interval, rules=rules, costs=costs)
         found = performance_of(result, interval=interval, rules=rules)
-        rows.append({"threshold": threshold} | _figures(found, np.concatenate(signals), label, drift, needed))
+        held = float(result.whole.equity["position"].to_numpy().mean()) * drift
+        rows.append({"threshold": threshold} | _figures(found, np.concatenate(signals), label, held, needed))
     sweep = pl.DataFrame(rows, schema=_SWEEP)
     allowed = sweep.filter("is_allowed")
     chosen = usual if allowed.is_empty() else allowed.sort("excess", "threshold", descending=True)["threshold"][0]
@@ -138,7 +139,7 @@ def _cuts(probability: np.ndarray, long_shares: Sequence[float]) -> np.ndarray:
 
 
 def _figures(
-    found: Performance, signals: np.ndarray, label: np.ndarray, drift: float, constraints: Constraints
+    found: Performance, signals: np.ndarray, label: np.ndarray, held: float, constraints: Constraints
 ) -> dict[str, float | int | bool | None]:
     n_long, n_ones = int(signals.sum()), int((label == 1).sum())
     n_right = int((signals & (label == 1)).sum())
@@ -150,7 +151,7 @@ def _figures(
         "recall": recall,
         "exposure": found.exposure,
         "net_return": found.net_return,
-        "excess": float(np.log1p(found.net_return)) - found.exposure * drift,
+        "excess": float(np.log1p(found.net_return)) - held,
         "sharpe": found.sharpe,
         "is_allowed": found.n_trades >= (constraints.min_trades or 1) and recall >= constraints.min_recall,
     }

@@ -10,7 +10,7 @@ from mmf.bars import Interval
 from mmf.evaluation.backtest import Backtest, Costs, Performance, Rules, funding_by_bar
 from mmf.evaluation.bootstrap import interval as bootstrap_interval
 from mmf.evaluation.portfolio import Desk, Portfolio, mean_of, performance_of, trade_all
-from mmf.evaluation.random_entries import moved_together, random_schedules, schedule_returns
+from mmf.evaluation.random_entries import moved_together, random_schedules, schedule_returns, shared_returns
 from mmf.evaluation.sharpe import deflated_sharpe
 
 LEVEL = 0.01
@@ -84,7 +84,7 @@ def judge_trades(
     n_schedules: int = N_SCHEDULES,
     seed: int = 0,
 ) -> tuple[Verdict, Portfolio]:
-    """Backtest signals and judge what came of it, one position at a time in each symbol.
+    """Backtest signals and judge what came of it.
 
     Parameters
     ----------
@@ -109,14 +109,15 @@ def judge_trades(
     allowed for as if they were independent (Sidak), which is severe where they resemble each other.
 
     Several symbols move together, and so do what a model says of them: random schedules of each drawn apart would
-    spread less than the trades they are compared with. All symbols' trades of a stretch of time are moved together.
+    spread less than the trades they are compared with. All symbols' trades of a stretch of time are moved together, and
+    so are those of one symbol where several may be open at once.
     """
     result = trade_all(desks, signals, interval=interval, rules=rules, costs=costs)
     found = performance_of(result, interval=interval, rules=rules)
     returns = np.diff(np.log(np.concatenate([[1.0], result.whole.equity["equity"].to_numpy()])))
     n_drawn = max(n_schedules, 200 * n_trials)  # an edge after many trials needs a very small share
     paid = [funding_by_bar(desk.bars, desk.funding, interval=interval) for desk in desks]
-    random_returns = _random_returns(desks, result, costs, paid, n_schedules=n_drawn, seed=seed)
+    random_returns = _random_returns(desks, result, rules, costs, paid, n_schedules=n_drawn, seed=seed)
     if found.n_trades == 0:
         return _without_trades(found, n_trials), result
     p = float((1 + (random_returns >= np.log1p(found.net_return) - 1e-12).sum()) / (1 + len(random_returns)))
@@ -165,18 +166,27 @@ def doubted(verdict: Verdict, suspects: Sequence[str], /) -> Verdict:
 
 
 def _random_returns(
-    desks: Sequence[Desk], result: Portfolio, costs: Costs, paid: Sequence[np.ndarray], *, n_schedules: int, seed: int
+    desks: Sequence[Desk],
+    result: Portfolio,
+    rules: Rules,
+    costs: Costs,
+    paid: Sequence[np.ndarray],
+    *,
+    n_schedules: int,
+    seed: int,
 ) -> np.ndarray:
     """(n_schedules,) net log returns of the same trades at other times."""
     rows = [_rows(desk, part) for desk, part in zip(desks, result.parts, strict=True)]
     drawn = {"n_schedules": n_schedules, "seed": seed}
-    if len(desks) == 1:
+    if len(desks) == rules.at_once == 1:
         schedules = [random_schedules(*rows[0], desks[0].bars.height, **drawn)]
     else:
         schedules = moved_together(rows, [desk.open_time_ms for desk in desks], **drawn)
-    cost = float(2 * np.log1p(-costs.per_side))
+    cost = float(2 * np.log1p(-costs.per_side / rules.at_once))
     told = [
         schedule_returns(_log_open(desk, of), *schedule, log_cost_per_trade=cost)
+        if rules.at_once == 1
+        else shared_returns(_log_open(desk, of), *schedule, at_once=rules.at_once, log_cost_per_trade=cost)
         for desk, of, schedule in zip(desks, paid, schedules, strict=True)
     ]
     return told[0] if len(told) == 1 else np.log(np.mean(np.exp(told), axis=0))

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmf.errors import CallError
-from mmf.evaluation.random_entries import random_schedules, schedule_returns
+from mmf.evaluation.random_entries import random_schedules, schedule_returns, shared_returns
 
 
 @settings(max_examples=60, deadline=None)
@@ -41,6 +41,29 @@ def test_returns_are_sums_over_the_trades_around_the_ring() -> None:
     log_open = np.array([0.0, 1.0, 3.0, 6.0, 10.0])
     found = schedule_returns(log_open, np.array([[1, 3]]), np.array([[2, 2]]), log_cost_per_trade=-0.5)
     assert found.tolist() == [(6 - 1) + (10 - 6) + (1 - 0) - 1.0]
+
+
+def test_trades_that_share_the_equity_gain_what_their_parts_do() -> None:
+    log_open = np.log([100.0, 110.0, 121.0, 121.0, 242.0])
+    entries, lengths = np.array([[0, 1, 3]]), np.array([[2, 2, 2]])  # the last one runs over the end
+    found = shared_returns(log_open, entries, lengths, at_once=2, log_cost_per_trade=-0.5)
+    # rows: the first and the one around the ring, first and second, second, the last
+    assert found.tolist() == pytest.approx([np.log(1.1) + np.log(1.1) + np.log(1.0) + np.log(1.5) - 1.5])
+
+
+def test_trades_that_follow_each_other_gain_the_same_either_way() -> None:
+    rng = np.random.default_rng(0)
+    log_open = np.cumsum(rng.normal(0, 0.01, 101))
+    entry = np.array([3, 40, 45, 90])
+    drawn = random_schedules(entry, entry + 4, 100, n_schedules=50, seed=0)
+    plain = schedule_returns(log_open, *drawn, log_cost_per_trade=-0.1)
+    assert shared_returns(log_open, *drawn, at_once=1, log_cost_per_trade=-0.1) == pytest.approx(plain)
+
+
+def test_a_schedule_that_loses_all_is_worth_nothing_and_not_undefined() -> None:
+    log_open = np.log([100.0, 20.0, 20.0])
+    found = shared_returns(log_open, np.array([[0] * 4]), np.ones((1, 4), int), at_once=2, log_cost_per_trade=0.0)
+    assert found[0] < -20
 
 
 def test_a_schedule_without_trades_brings_nothing() -> None:

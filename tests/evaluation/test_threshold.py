@@ -93,3 +93,22 @@ def test_a_short_range_leaves_a_choice_beyond_always_long() -> None:
 def test_impossible_constraints_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(CallError, match="min_trades is 1 or more"):
         Constraints(**bad)
+
+
+def test_a_part_of_the_equity_is_compared_with_holding_as_large_a_part() -> None:
+    """Always one of four positions open in a market that rises: a quarter of its way, and no skill."""
+    bars = bars_of(np.full(N, 0.001))
+    probability = np.where(np.arange(N) % HORIZON == 0, 0.9, 0.1)
+    found = sweep_thresholds(
+        [Desk("BTCUSDT", bars)],
+        [probability],
+        [(np.arange(N) % 2 == 0).astype(float)],
+        interval=Interval("60"),
+        rules=Rules(horizon=HORIZON, at_once=4),
+        costs=Costs(fee=0.0, slippage=0.0),
+        constraints=Constraints(min_trades=5, min_recall=0.0),
+        long_shares=(0.1,),
+    )
+    row = found.sweep.filter(pl.col("n_signals") == N // HORIZON).row(0, named=True)
+    assert row["exposure"] == pytest.approx(1, abs=0.01)
+    assert row["excess"] == pytest.approx(0, abs=0.01)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -45,13 +46,15 @@ def market(seed: int, *, drift: float = 0.0, skill: float = 0.0, n: int = 3_500)
     return bars_of(returns), np.roll(is_on, -1) & (rng.random(n) < 0.5)
 
 
-def verdict_of(seed: int, *, n_trials: int = 1, costs: Costs | None = None, **settings: float) -> Verdict:
+def verdict_of(
+    seed: int, *, n_trials: int = 1, costs: Costs | None = None, at_once: int = 1, **settings: float
+) -> Verdict:
     bars, signals = market(seed, **settings)
     return judge_trades(
         [Desk("X", bars)],
         [signals],
         interval=HOUR,
-        rules=RULES,
+        rules=replace(RULES, at_once=at_once),
         costs=costs or Costs(),
         n_trials=n_trials,
         n_schedules=1_000,
@@ -82,6 +85,17 @@ def test_the_share_of_better_random_schedules_is_uniform_without_skill() -> None
     )
     assert (shares <= 0.1).mean() < 0.2
     assert (shares <= 0.5).mean() == pytest.approx(0.5, abs=0.2)
+
+
+def test_several_positions_at_once_are_judged_beside_as_many_at_random_times() -> None:
+    known = [verdict_of(seed, skill=0.0015, at_once=3) for seed in range(3)]
+    assert [one.answer for one in known].count("edge") == 3
+    unknown = [verdict_of(seed, costs=Costs(fee=0, slippage=0), at_once=3) for seed in range(1_000, 1_020)]
+    shares = np.array([one.p_random for one in unknown], float)
+    assert (shares <= 0.1).mean() < 0.2
+    assert (shares <= 0.5).mean() == pytest.approx(0.5, abs=0.2)
+    spread = np.log([[one.performance.net_return + 1, *(one.random_returns[:50] + 1)] for one in unknown])
+    assert spread[:, 1:].std() == pytest.approx(spread[:, 0].std(), rel=0.35)  # parts of the equity, not all of it
 
 
 def test_timing_that_costs_eat_is_no_edge() -> None:
