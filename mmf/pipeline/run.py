@@ -113,6 +113,6 @@ def run(
             on_progress=on_progress,
         )
         saved = save_run(warehouse, result, artifacts)
-        remember(artifacts, result)
+        remember(artifacts, result, saved.run_id)
         shutil.rmtree(artifacts / UNFINISHED, ignore_errors=True)
         return result, saved

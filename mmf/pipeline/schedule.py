@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -74,9 +74,10 @@ def advise(warehouse: Warehouse, state: TableState, config: TrainConfig, /, *, a
     DataError
         The memory is not readable.
     """
-    memory = read_memory(artifacts, state.all_series, config)
-    advice = _advised(warehouse, state, config, memory, artifacts)
-    _write(artifacts, state.all_series, config, memory, log=advice.as_dict())
+    path = _path(artifacts, state.all_series, config)
+    advice = _advised(warehouse, state, config, _read(path), artifacts)
+    kept = _read(path)  # a training may have ended meanwhile
+    _write(path, state.all_series, kept, log=advice.as_dict())
     return advice
 
 
@@ -88,31 +89,48 @@ def read_memory(artifacts: Path, series: Sequence[Series], config: TrainConfig, 
     DataError
         The file is not readable.
     """
-    path = _path(artifacts, series, config)
-    if not path.exists():
-        return SchedulerMemory()
-    return SchedulerMemory.from_dict(_read(path)["memory"])
+    return _read(_path(artifacts, series, config)).memory
 
 
-def remember(artifacts: Path, result: RunResult, /) -> SchedulerMemory:
+def remember(artifacts: Path, result: RunResult, run_id: str, /) -> SchedulerMemory:
     """Take a finished training into the memory, and return it."""
     series, config = result.prepared.state.all_series, result.config
-    memory = read_memory(artifacts, series, config)
+    path = _path(artifacts, series, config)
+    kept = _read(path)
+    memory = kept.memory
     loss = result.judged.scores["mixture"].log_loss
     losses = memory.validation_losses if loss is None else (*memory.validation_losses, loss)
     told = result.judged.predictions.with_columns(is_long=pl.col("probability") > result.trained.thresholds["mixture"])
-    sharpe = _sharpe(told, result.prepared.dataset.named_bars, series, config)
-    memory = replace(memory, validation_losses=losses[-N_LOSSES:], reference_sharpe=sharpe)
-    _write(artifacts, series, config, memory, log={"is_due": True, "reasons": ["trained"], "run_id": None})
+    _, sharpes = _sharpes(told, result.prepared.dataset.named_bars, series, config)
+    memory = SchedulerMemory(losses[-N_LOSSES:], _newest_of(sharpes))
+    kept = replace(kept, memory=memory, run_id=run_id)
+    _write(path, series, kept, log={"is_due": True, "reasons": ["trained"], "run_id": run_id})
     return memory
 
 
 # ------------------------------------------------------------------------------------
 
 
-def _advised(
-    warehouse: Warehouse, state: TableState, config: TrainConfig, memory: SchedulerMemory, artifacts: Path
-) -> Advice:
+@dataclass(frozen=True)
+class _Kept:
+    """What the file holds: the memory, the run that it was told of last, and what was answered."""
+
+    memory: SchedulerMemory = field(default_factory=SchedulerMemory)
+    run_id: str | None = None
+    log: tuple[Any, ...] = ()
+
+    def reference(self, run: Run, ends_ms: np.ndarray, sharpes: np.ndarray) -> float | None:
+        """The ratio when the run was trained; where there was none yet, the first that there is."""
+        is_its_own = self.run_id in (None, run.run_id)  # older files do not say
+        if is_its_own and self.memory.reference_sharpe is not None:
+            return self.memory.reference_sharpe
+        defined = np.flatnonzero(np.isfinite(sharpes))
+        then = defined[ends_ms[defined] <= _last(run).timestamp() * 1_000]
+        chosen = then[-1:] if len(then) else defined[:1]
+        return float(sharpes[chosen[0]]) if len(chosen) else None
+
+
+def _advised(warehouse: Warehouse, state: TableState, config: TrainConfig, kept: _Kept, artifacts: Path) -> Advice:
     run = _newest(warehouse, state.all_series, config)
     if run is None:
         return Advice(is_due=True, reasons=("no run with this configuration yet",))
@@ -129,8 +147,9 @@ def _advised(
             [stored_bars(snapshot, one).with_columns(pl.lit(one.symbol).alias("symbol")) for one in state.all_series]
         )
     n_new = told.filter(pl.col("open_time") > _last(run)).height
-    current = _sharpe(told, bars, state.all_series, config)
-    is_due, reason = should_retrain(reference=memory.reference_sharpe, current=current)
+    ends_ms, sharpes = _sharpes(told, bars, state.all_series, config)
+    reference = kept.reference(run, ends_ms, sharpes)
+    is_due, reason = should_retrain(reference=reference, current=_newest_of(sharpes))
     return Advice(is_due=is_due, reasons=(reason, f"{n_new:,} bars have come since {run.run_id}"), run_id=run.run_id)
 
 
@@ -149,8 +168,14 @@ def _last(run: Run) -> datetime:
     return datetime.strptime(run.card["rows"]["judged"]["last"], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
 
 
-def _sharpe(told: pl.DataFrame, bars: pl.DataFrame, series: Sequence[Series], config: TrainConfig) -> float | None:
-    """Newest rolling Sharpe ratio of the returns over each horizon, 0 where the model was not long.
+def _newest_of(sharpes: np.ndarray) -> float | None:
+    return float(sharpes[-1]) if len(sharpes) and np.isfinite(sharpes[-1]) else None
+
+
+def _sharpes(
+    told: pl.DataFrame, bars: pl.DataFrame, series: Sequence[Series], config: TrainConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """When each horizon ended, and rolling Sharpe ratios of the returns over them, 0 where the model was not long.
 
     The return of several symbols is their mean.
     """
@@ -162,10 +187,9 @@ def _sharpe(told: pl.DataFrame, bars: pl.DataFrame, series: Sequence[Series], co
     ends = close.select(pl.col("ms") - horizon_ms, "symbol", pl.col("close").alias("end"))
     known = timed.select("ms", "symbol", "is_long", "close").join(ends, on=("ms", "symbol"), maintain_order="left")
     gained = known.select((pl.col("end") / pl.col("close") - 1) * pl.col("is_long")).to_series().to_numpy()
-    _, first, counts = np.unique(known["ms"].to_numpy(), return_index=True, return_counts=True)
+    begins_ms, first, counts = np.unique(known["ms"].to_numpy(), return_index=True, return_counts=True)
     returns = np.add.reduceat(gained, first) / counts if len(gained) else gained
-    ratios = rolling_sharpe(returns)
-    return float(ratios[-1]) if len(ratios) and np.isfinite(ratios[-1]) else None
+    return begins_ms + horizon_ms, rolling_sharpe(returns)
 
 
 def _asked(config: Mapping[str, Any]) -> Any:
@@ -182,23 +206,22 @@ def _path(artifacts: Path, series: Sequence[Series], config: TrainConfig) -> Pat
     return artifacts / FOLDER / f"{name}-{digest}.json"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> _Kept:
+    if not path.exists():
+        return _Kept()
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {"memory": found["memory"], "log": list(found["log"])}
+        stored, run_id, log = found["memory"], found.get("run_id"), tuple(found["log"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the scheduler's memory {path} is not readable ({error!r}). Delete it and train.") from error
+    return _Kept(SchedulerMemory.from_dict(stored), run_id, log)
 
 
-def _write(
-    artifacts: Path, series: Sequence[Series], config: TrainConfig, memory: SchedulerMemory, *, log: dict[str, Any]
-) -> None:
+def _write(path: Path, series: Sequence[Series], kept: _Kept, *, log: dict[str, Any]) -> None:
     """Replace the file in one step; the log keeps its newest lines."""
-    path = _path(artifacts, series, config)
     path.parent.mkdir(parents=True, exist_ok=True)
-    earlier = _read(path)["log"] if path.exists() else []
     line = {"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"} | log
-    content = {"series": " ".join(map(str, series)), "memory": memory.as_dict(), "log": [*earlier, line][-N_LOGGED:]}
+    head = {"series": " ".join(map(str, series)), "run_id": kept.run_id, "memory": kept.memory.as_dict()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(head | {"log": [*kept.log, line][-N_LOGGED:]}, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)

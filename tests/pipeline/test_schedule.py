@@ -11,6 +11,7 @@ from mmf.pipeline.artifacts import RunArtifacts
 from mmf.pipeline.build import build_features
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.ingest import ingest
+from mmf.pipeline.predict import LoadedRun
 from mmf.pipeline.run import run
 from mmf.pipeline.schedule import FOLDER, Advice, advise, read_memory, remember
 from mmf.pipeline.stages import RunResult
@@ -97,9 +98,47 @@ def test_memory_and_reasons_survive_on_disk(trained: Trained) -> None:
 def test_losses_are_remembered_and_the_oldest_forgotten(trained: Trained) -> None:
     before = trained.file.read_text()
     for _ in range(8):
-        memory = remember(trained.artifacts, trained.result)
+        memory = remember(trained.artifacts, trained.result, trained.saved.run_id)
     assert len(memory.validation_losses) == 6
     trained.file.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "reference"),
+    [(None, None), ("20200101T000000-abcdef", 99.0)],
+    ids=["there was none yet", "it was another model's: the run was recorded and not remembered"],
+)
+def test_a_reference_that_is_not_the_models_own_is_measured_again(
+    trained: Trained, run_id: str | None, reference: float | None
+) -> None:
+    before = trained.file.read_text()
+    content = json.loads(before)
+    content["run_id"] = run_id or content["run_id"]
+    own, content["memory"]["reference_sharpe"] = content["memory"]["reference_sharpe"], reference
+    trained.file.write_text(json.dumps(content))
+    advice = trained.asked()
+    trained.file.write_text(before)
+    assert not advice.is_due
+    assert f"(it was {own:.3f})" in advice.reasons[0]
+
+
+def test_an_answer_does_not_undo_what_a_training_told_meanwhile(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = trained.file.read_text()
+    content = json.loads(before)
+    content["memory"]["validation_losses"] = [0.1, 0.2]
+
+    def at_last(path: Path) -> LoadedRun:
+        trained.file.write_text(json.dumps(content))  # as a training does that ends now
+        return load(path)
+
+    load = LoadedRun.load
+    monkeypatch.setattr(LoadedRun, "load", at_last)
+    trained.asked()
+    told = read_memory(trained.artifacts, [SERIES], CONFIG)
+    trained.file.write_text(before)
+    assert told.validation_losses == (0.1, 0.2)
 
 
 def test_a_model_that_is_gone_is_due(trained: Trained) -> None:
