@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from mmf.bars import Series
-from mmf.errors import CallError
+from mmf.errors import CallError, DataError
 from mmf.evaluation.linked import joined_gaps, linked_bars, outside
 from mmf.evaluation.portfolio import Desk
 from mmf.features.registry import UserFeatures
@@ -161,6 +161,8 @@ def cut(loaded: Loaded, split: Split, /, *, stop_ms: int | None = None) -> Prepa
 
     Raises
     ------
+    DataError
+        A symbol has no training row.
     LeakError
         The label of a training row is known only after the judged rows begin.
     """
@@ -169,6 +171,7 @@ def cut(loaded: Loaded, split: Split, /, *, stop_ms: int | None = None) -> Prepa
     rows = loaded.dataset.rows
     is_judged = rows.open_time_ms >= split.test_start_ms
     n_purged = int((~is_judged & ~np.isnan(rows.label)).sum()) - len(split.train)
+    _require_learned(rows, split)
     return Prepared(loaded.state, loaded.dataset, split.training(rows), rows.take(is_judged), n_purged, loaded.funding)
 
 
@@ -201,6 +204,15 @@ def cut_around(loaded: Loaded, combination: Combination, /) -> Prepared:
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _require_learned(rows: Rows, split: Split) -> None:
+    untold = set(range(len(rows.symbols))) - set(rows.symbol[split.train].tolist())
+    if untold:
+        raise DataError(
+            f"{rows.symbols[min(untold)]} has no training row: it was listed too late to be learned from beside the "
+            "others. Leave it out, or ask for fewer --days, so that the judged rows begin later."
+        )
 
 
 def _dataset(snapshot: Snapshot, state: TableState, config: TrainConfig, *, until_ms: int) -> Dataset:

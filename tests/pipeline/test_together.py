@@ -20,11 +20,12 @@ from mmf.pipeline.ingest import ingest
 from mmf.pipeline.judge import rows_of_horizon
 from mmf.pipeline.ledger import read_ledger
 from mmf.pipeline.predict import LoadedRun, predict
-from mmf.pipeline.prepare import prepare
+from mmf.pipeline.prepare import cut, load, prepare
 from mmf.pipeline.run import run
 from mmf.pipeline.schedule import advise
 from mmf.pipeline.stages import RunResult
 from mmf.pipeline.state import TableState, resolve_state
+from mmf.splits import chronological_split
 from tests.pipeline.sources import HOUR_MS, SERIES, ListSource, walk
 from warehouse import Warehouse
 from warehouse.query import connect
@@ -112,6 +113,14 @@ def test_training_labels_of_every_symbol_end_before_the_first_judged_bar_of_any(
     prepared = trained.result.prepared
     assert prepared.training.label_end_ms.max() <= prepared.judged.open_time_ms.min()
     assert set(prepared.training.symbol.tolist()) == set(prepared.judged.symbol.tolist()) == {0, 1}
+
+
+def test_a_symbol_that_no_fit_would_see_is_refused(trained: Trained) -> None:
+    loaded = load(trained.warehouse, state_of(trained.warehouse), CONFIG)
+    split = chronological_split(loaded.dataset.rows)
+    is_first = loaded.dataset.rows.symbol[split.train] == 0
+    with pytest.raises(DataError, match="ETHUSDT has no training row: it was listed too late"):
+        cut(loaded, replace(split, train=split.train[is_first]))
 
 
 def test_later_bars_of_one_symbol_change_nothing_that_is_fitted(trained: Trained, tmp_path: Path) -> None:
