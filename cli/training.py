@@ -76,7 +76,7 @@ def train_config(
         trading=Trading(**settings.section("trading")),
         costs=Costs(**settings.section("costs")),
         threshold=Constraints(**settings.section("threshold")),
-        experts=tuple(settings.pick("experts.use", experts and experts.split(","), tuple(EXPERTS))),
+        experts=tuple(settings.pick("experts.use", _listed(experts), tuple(EXPERTS))),
         seed=settings.pick("seed", seed, 0),
     )
 
@@ -160,6 +160,10 @@ def prime_shown(
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _listed(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
 
 
 @contextmanager

@@ -95,6 +95,10 @@ class TrainConfig:
             raise CallError(f"expert {unknown[0]!r} is unknown. Use some of {', '.join(EXPERTS)}.")
         if not self.experts or len(set(self.experts)) != len(self.experts):
             raise CallError(f"experts {list(self.experts)}: name one at least, and each once.")
+        if self.experts == ("cnn",) and not self.use_tensor_flex:
+            raise CallError(
+                "the cnn reads the refinery's latents: leave out --no-tensor-flex, or name others beside it."
+            )
         if not self.lags or min(self.lags) < 1 or len(set(self.lags)) != len(self.lags):
             raise CallError(f"lags {list(self.lags)} must be distinct positive numbers of bars, such as 1 2 3 5 8 13.")
         if len({Interval.parse(name) for name in self.context}) != len(self.context):

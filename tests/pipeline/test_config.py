@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmf.errors import DataError
+from mmf.errors import CallError, DataError
 from mmf.labels import LabelConfig
 from mmf.pipeline.config import TrainConfig
 
@@ -35,3 +35,21 @@ def test_what_an_older_card_lacks_takes_its_default() -> None:
 def test_a_configuration_that_is_none_is_refused(stored: dict, told: str) -> None:
     with pytest.raises(DataError, match=told):
         TrainConfig.from_dict(stored)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"experts": ("cnn",), "use_tensor_flex": False}, "reads the refinery's latents: leave out --no-tensor-flex"),
+        ({"experts": ()}, "name one at least"),
+        ({"experts": ("stress", "stress")}, "each once"),
+        ({"experts": ("hope",)}, "'hope' is unknown"),
+    ],
+)
+def test_experts_that_cannot_be_used_are_refused_before_anything_is_read(settings: dict, told: str) -> None:
+    with pytest.raises(CallError, match=told):
+        TrainConfig(**settings)
+
+
+def test_some_experts_do_without_the_refinery() -> None:
+    assert TrainConfig(experts=("stress", "cnn"), use_tensor_flex=False).experts == ("stress", "cnn")
