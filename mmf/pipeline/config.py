@@ -96,9 +96,7 @@ class TrainConfig:
         if not self.experts or len(set(self.experts)) != len(self.experts):
             raise CallError(f"experts {list(self.experts)}: name one at least, and each once.")
         if self.experts == ("cnn",) and not self.use_tensor_flex:
-            raise CallError(
-                "the cnn reads the refinery's latents: leave out --no-tensor-flex, or name others beside it."
-            )
+            raise CallError("the cnn reads the refinery's latents: leave out --no-tensor-flex, or name others too.")
         if not self.lags or min(self.lags) < 1 or len(set(self.lags)) != len(self.lags):
             raise CallError(f"lags {list(self.lags)} must be distinct positive numbers of bars, such as 1 2 3 5 8 13.")
         if len({Interval.parse(name) for name in self.context}) != len(self.context):
