@@ -1,6 +1,9 @@
 """The trial ledger: how often a series has been trained on, and what that takes away from the best of the trials."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,6 +14,7 @@ TRIAL_SCHEMA = {
     "run_id": pl.String(),
     "created_at": pl.String(),
     "predictions_hash": pl.String(),
+    "traded": pl.String(),
     "pr_auc": pl.Float64(),
     "net_return": pl.Float64(),
     "sharpe": pl.Float64(),
@@ -25,8 +29,8 @@ class Ledger:
     Attributes
     ----------
     trials : pl.DataFrame
-        `TRIAL_SCHEMA`, oldest first: annualised Sharpe ratio of the equity on judged rows; null where a run did not
-        record a figure.
+        `TRIAL_SCHEMA`, oldest first: `traded` from `traded_as`, annualised Sharpe ratio of the equity on judged rows;
+        null where a run did not record a figure.
     equity : pl.DataFrame
         run_id, open_time, equity of their judged rows.
     """
@@ -38,11 +42,34 @@ class Ledger:
         )
     )
 
-    def others(self, predictions_hash: str, /) -> pl.DataFrame:
-        """Return the trials that predicted something else, each once: the same run repeated is no new trial."""
-        return self.trials.filter(pl.col("predictions_hash").ne_missing(predictions_hash)).unique(
-            "predictions_hash", keep="first", maintain_order=True
+    def others(self, predictions_hash: str, traded: str | None, /) -> pl.DataFrame:
+        """Return the trials that predicted something else or traded it otherwise, each once.
+
+        The same run repeated is no new trial, and neither is one that only pays other costs. Where it is not known how
+        a trial traded, its predictions alone tell it apart.
+
+        Parameters
+        ----------
+        predictions_hash : str
+            Of this trial.
+        traded : str or None
+            From `traded_as`.
+        """
+        is_other = pl.col("predictions_hash").ne_missing(predictions_hash) | pl.col("traded").ne(
+            pl.lit(traded, pl.String)
         )
+        return self.trials.filter(is_other).unique(["predictions_hash", "traded"], keep="first", maintain_order=True)
+
+
+def traded_as(rules: Mapping[str, Any], threshold: float, /) -> str:
+    """Return what tells one way of trading the same predictions from another: the rules and the threshold.
+
+    Examples
+    --------
+    >>> traded_as({"horizon": 36, "exit": "horizon"}, 0.25)
+    '{"exit": "horizon", "horizon": 36, "threshold": 0.25}'
+    """
+    return json.dumps({**rules, "threshold": threshold}, sort_keys=True)
 
 
 def sharpe_variance(sharpes: pl.Series, /, *, per_year: float) -> float | None:

@@ -19,7 +19,7 @@ from mmf.experts.graph_visionary import GraphVisionary
 from mmf.experts.registry import EXPERTS
 from mmf.experts.trend import TrendExpert
 from mmf.pipeline.hashes import predictions_hash, rows_hash, selection_hash
-from mmf.pipeline.ledger import EQUITY
+from mmf.pipeline.ledger import EQUITY, traded_of
 from mmf.pipeline.refine import FOLDER, save_refined
 from mmf.pipeline.stages import RunResult
 from mmf.rows import PHYSICS_TRIO, Rows
@@ -236,6 +236,7 @@ def _this_trial(card: dict[str, Any]) -> pl.DataFrame:
         "run_id": card["run_id"],
         "created_at": card["created_at"],
         "predictions_hash": card["hashes"]["predictions"],
+        "traded": traded_of(card),
         "pr_auc": card["scores"]["mixture"]["pr_auc"],
         "net_return": performance["net_return"],
         "sharpe": performance["sharpe"],

@@ -19,7 +19,7 @@ from mmf.pipeline.evaluation_store import exclusive, record_evaluation, stopped_
 from mmf.pipeline.evaluation_tasks import Plan, Workshop, tasks_of
 from mmf.pipeline.executors import Executor, Serial
 from mmf.pipeline.hashes import rows_hash
-from mmf.pipeline.ledger import read_ledger
+from mmf.pipeline.ledger import read_ledger, traded_of
 from mmf.pipeline.lineage import MMF_ONLY
 from mmf.pipeline.part import PartResult
 from mmf.pipeline.part_task import STOP, PartTask
@@ -133,8 +133,9 @@ def evaluate(
         shop = Workshop(root, work, loaded, config, str(card["run_id"]), n_threads=1 if _is_shared(executor) else 2)
         tasks = tasks_of(shop, plan, snapshot, user)
         parts = _computed(tasks, work, executor or Serial(), on_progress)
-        others = read_ledger(warehouse, str(series)).others(card["hashes"]["predictions"])
-        found = _joined(plan, parts, shop, _own(card), others=others)
+        others = read_ledger(warehouse, str(series)).others(card["hashes"]["predictions"], traded_of(card))
+        suspects = [finding["subject"] for finding in card.get("suspicious", ())]
+        found = _joined(plan, parts, shop, _own(card), others=others, suspects=suspects)
         record_evaluation(warehouse, run_folder, found.run_id, found.tables(), found.as_dict())
     return found
 
@@ -206,10 +207,13 @@ def _joined(
     own: Mapping[str, float | None],
     *,
     others: pl.DataFrame,
+    suspects: Sequence[str],
 ) -> Evaluation:
     found: dict[str, Any] = {}
     if plan.walk_forward:
-        found["walk_forward"] = join_folds(parts["walk_forward"], shop.loaded, shop.config, others=others)
+        found["walk_forward"] = join_folds(
+            parts["walk_forward"], shop.loaded, shop.config, others=others, suspects=suspects
+        )
     if plan.blocks:
         tested = list(combinations(range(plan.blocks), plan.tested))
         found["combinations"] = combination_table(parts["combinations"], tested)

@@ -13,7 +13,7 @@ from mmf.evaluation.backtest import YEAR_DAYS
 from mmf.evaluation.intervals import score_intervals
 from mmf.evaluation.portfolio import hold_all
 from mmf.evaluation.trials import sharpe_variance
-from mmf.evaluation.verdict import Verdict, judge_trades
+from mmf.evaluation.verdict import Verdict, doubted, judge_trades
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.part import PartResult, long_rows
 from mmf.pipeline.prepare import Loaded
@@ -59,7 +59,13 @@ class WalkForward:
 
 
 def join_folds(
-    parts: Sequence[PartResult], loaded: Loaded, config: TrainConfig, /, *, others: pl.DataFrame
+    parts: Sequence[PartResult],
+    loaded: Loaded,
+    config: TrainConfig,
+    /,
+    *,
+    others: pl.DataFrame,
+    suspects: Sequence[str] = (),
 ) -> WalkForward:
     """Join the folds of a walk-forward.
 
@@ -73,6 +79,9 @@ def join_folds(
         Of the run.
     others : pl.DataFrame
         Other trials on the series; see `mmf.evaluation.trials.Ledger.others`.
+    suspects : sequence of str
+        Columns and models of the run that may know the future: the folds read the same columns, and what they gain is
+        no evidence either.
 
     Notes
     -----
@@ -102,7 +111,7 @@ def join_folds(
         predictions=told,
         scores=_joined_scores(told, config),
         equity=result.whole.equity.with_columns(desk.bars["close"], buy_and_hold=held).select(columns),
-        verdict=verdict,
+        verdict=doubted(verdict, suspects),
         n_effective=(told.height - told["label"].null_count()) / config.label.horizon,
     )
 

@@ -1,11 +1,12 @@
 """The trial ledger as the warehouse holds it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from mmf.cards import series_of
-from mmf.evaluation.trials import TRIAL_SCHEMA, Ledger
+from mmf.evaluation.trials import TRIAL_SCHEMA, Ledger, traded_as
 from warehouse import Warehouse
 
 EQUITY = "equity"  # the warehouse's table
@@ -34,6 +35,12 @@ def read_ledger(warehouse: Warehouse, /, *series: str) -> Ledger:
     return Ledger(trials, equity)
 
 
+def traded_of(card: Mapping[str, Any], /) -> str | None:
+    """Return how a run traded what it predicted; None where its card is older and does not say."""
+    rules, threshold = card.get("trading"), card.get("thresholds", {}).get("mixture")
+    return None if rules is None or threshold is None else traded_as(rules, threshold)
+
+
 # ------------------------------------------------------------------------------------
 
 
@@ -44,6 +51,7 @@ def _trial(card: dict[str, Any]) -> tuple[Any, ...]:
         card["run_id"],
         card.get("created_at"),
         card.get("hashes", {}).get("predictions"),
+        traded_of(card),
         card.get("scores", {}).get("mixture", {}).get("pr_auc"),
         performance.get("net_return"),
         performance.get("sharpe"),

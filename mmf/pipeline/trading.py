@@ -1,6 +1,7 @@
 """The last stage of a run: what trading on the judged rows would have brought, and the verdict."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,7 @@ from mmf.bars import DAY_MS
 from mmf.evaluation.backtest import YEAR_DAYS
 from mmf.evaluation.portfolio import Desk, Portfolio, hold_all, performance_of, trade_all
 from mmf.evaluation.suspicion import Finding
-from mmf.evaluation.trials import Ledger, overfitting, sharpe_variance
+from mmf.evaluation.trials import Ledger, overfitting, sharpe_variance, traded_as
 from mmf.evaluation.verdict import doubted, judge_trades
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.prepare import Prepared
@@ -41,14 +42,14 @@ def trade(
     ledger : Ledger
         Earlier trainings on the series: the more were tried, the less the best of them means.
     predictions_hash : str
-        Of this run: a repeated run is no new trial.
+        Of this run: a repeated run is no new trial; see `mmf.evaluation.trials.Ledger.others`.
     suspicious : sequence of Finding
         Columns that know too much; suspicious scores are known from `judged`. Where there are any, no gain is called
         an edge.
     """
     desks, signals = _wanted(prepared, judged, trained.thresholds["mixture"])
     interval, funding = prepared.state.series.grid, prepared.funding
-    others = ledger.others(predictions_hash)
+    others = ledger.others(predictions_hash, traded_as(asdict(config.rules), trained.thresholds["mixture"]))
     verdict, result = judge_trades(
         desks,
         signals,

@@ -21,14 +21,28 @@ def of_run(run_id: str, returns: np.ndarray) -> pl.DataFrame:
     return path(returns).select(pl.lit(run_id).alias("run_id"), pl.all())
 
 
-def trial(run_id: str, predictions: str | None, sharpe: float | None = None) -> tuple[object, ...]:
-    return run_id, "2026-01-01T00:00:00Z", predictions, 0.5, 0.1, sharpe
+def trial(run_id: str, predictions: str | None, traded: str | None = "plain") -> tuple[object, ...]:
+    return run_id, "2026-01-01T00:00:00Z", predictions, traded, 0.5, 0.1, None
 
 
 def test_a_run_repeated_is_no_new_trial() -> None:
     rows = [trial("a", "one"), trial("b", "two"), trial("c", "one"), trial("d", None), trial("e", "this")]
     ledger = Ledger(pl.DataFrame(rows, schema=TRIAL_SCHEMA, orient="row"))
-    assert ledger.others("this")["run_id"].to_list() == ["a", "b", "d"]
+    assert ledger.others("this", "plain")["run_id"].to_list() == ["a", "b", "d"]
+
+
+def test_the_same_predictions_traded_otherwise_are_a_trial() -> None:
+    rows = [
+        trial("a", "this", "barriers"),
+        trial("b", "this"),
+        trial("c", "this", "barriers"),
+        trial("old", "this", None),
+        trial("d", "one", "barriers"),
+        trial("e", "one"),
+    ]
+    ledger = Ledger(pl.DataFrame(rows, schema=TRIAL_SCHEMA, orient="row"))
+    assert ledger.others("this", "plain")["run_id"].to_list() == ["a", "d", "e"]
+    assert ledger.others("this", None)["run_id"].to_list() == ["d", "e"]
 
 
 def test_the_variance_of_the_ratios_is_that_of_one_bar() -> None:

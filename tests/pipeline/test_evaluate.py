@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,16 +16,17 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from mmf.errors import CallError, DataError, LeakError
+from mmf.evaluation.trials import Ledger
 from mmf.features.registry import feature_set
 from mmf.pipeline.artifacts import RunArtifacts
 from mmf.pipeline.dataset import compute_dataset
 from mmf.pipeline.evaluate import FOLDER, Evaluation, evaluate
-from mmf.pipeline.evaluation import noise_standing
+from mmf.pipeline.evaluation import join_folds, noise_standing
 from mmf.pipeline.evaluation_store import exclusive
 from mmf.pipeline.evaluation_tasks import Plan
 from mmf.pipeline.executors import Processes
 from mmf.pipeline.material import Material
-from mmf.pipeline.part import judge_part
+from mmf.pipeline.part import PartResult, judge_part
 from mmf.pipeline.prepare import Loaded, cut, cut_around, load
 from mmf.pipeline.state import resolve_state
 from mmf.pipeline.threshold import choose
@@ -117,6 +119,27 @@ def test_all_folds_together_have_intervals_an_equity_and_a_verdict(found: Evalua
     assert value["mixture", "brier"]["value"] == pytest.approx(squared.mean())
     is_right = (known["probability"] > known["threshold"]) & (known["label"] == 1)
     assert value["mixture", "recall"]["value"] == pytest.approx(is_right.sum() / known["label"].sum())
+
+
+def test_folds_of_a_run_that_may_know_the_future_are_no_edge(found: Evaluation, loaded: Loaded) -> None:
+    told = found.walk_forward
+    assert told is not None
+    foresight = pl.col("label").fill_null(0.0)
+    leaky = [
+        PartResult(fold, told.predictions.filter(fold=fold["fold"]).drop("fold").with_columns(probability=foresight))
+        for fold in ({**row, **stamps(row)} for row in told.folds.iter_rows(named=True))
+    ]
+    nothing = Ledger().others("", None)
+    plain, taken_back = (
+        join_folds(leaky, loaded, PLAIN, others=nothing, suspects=suspects).verdict for suspects in ([], ["leak"])
+    )
+    assert plain.answer == "edge"
+    assert taken_back.answer == "suspicious"
+    assert taken_back.sentences[0].startswith("Suspicious: leak may know the future")
+
+
+def stamps(row: dict[str, object]) -> dict[str, str]:
+    return {name: value.isoformat() for name, value in row.items() if isinstance(value, datetime)}
 
 
 def test_combinations_are_judged_on_every_choice_of_blocks(found: Evaluation, loaded: Loaded) -> None:

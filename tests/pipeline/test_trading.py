@@ -54,6 +54,23 @@ def test_a_repeated_run_is_no_new_trial_and_another_seed_is_one(done: list[tuple
     assert (first.overfitting_probability is None, other.overfitting_probability is None) == (True, False)
 
 
+def test_predictions_traded_by_other_rules_are_a_trial_and_at_other_costs_none(
+    done: list[tuple[RunResult, RunArtifacts]], folder: Path
+) -> None:
+    result, saved = done[0]
+    with Warehouse.open(folder / "w") as warehouse:
+        ledger = read_ledger(warehouse, str(SERIES))
+    hashed = saved.content["hashes"]["predictions"]
+
+    def n_trials(config: TrainConfig) -> int:
+        told = trade(result.prepared, result.trained, result.judged, config, ledger=ledger, predictions_hash=hashed)
+        return told.verdict.n_trials
+
+    assert n_trials(CONFIG) == 2  # itself, and that of another seed
+    assert n_trials(replace(CONFIG, costs=Costs(fee=0.001))) == 2
+    assert n_trials(replace(CONFIG, trading=Trading(exit="barriers"))) == 3
+
+
 def test_the_backtest_trades_the_judged_bars_at_the_threshold(done: list[tuple[RunResult, RunArtifacts]]) -> None:
     result, _ = done[0]
     predictions, traded = result.judged.predictions, result.traded
@@ -193,7 +210,7 @@ def test_the_ledger_counts_runs_from_before_there_was_a_verdict(folder: Path, do
             card["run_id"], kind="train", status="finished", table_state="core@v1@S2", config={}, card=card
         )
         ledger = read_ledger(warehouse, str(SERIES))
-        assert ledger.others("x")["run_id"][0] == card["run_id"]
+        assert ledger.others("x", None)["run_id"][0] == card["run_id"]
         assert ledger.trials["net_return"][0] is None
         assert read_ledger(warehouse, "bybit:linear:OTHER:60").trials.is_empty()
 
