@@ -10,6 +10,7 @@ from mmf.bars import DAY_MS, Interval
 from mmf.errors import CallError, DataError
 
 YEAR_DAYS = 365.25  # the market never closes
+_HALF = 0.5  # of a fill's value: what no cost reaches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Costs:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not 0 <= value < 0.5:
+            if not 0 <= value < _HALF:
                 raise CallError(f"cost {name} is {value}; it is a share of a fill's value, such as 0.00055.")
 
     @property
@@ -38,8 +39,9 @@ class Costs:
         return 1 - (1 - self.fee) * (1 - self.slippage)
 
     def times(self, factor: float, /) -> "Costs":
-        """Return costs of another height."""
-        return Costs(fee=self.fee * factor, slippage=self.slippage * factor)
+        """Return costs of another height, each below a half as any cost is."""
+        highest = np.nextafter(_HALF, 0)
+        return Costs(fee=min(self.fee * factor, highest), slippage=min(self.slippage * factor, highest))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,16 +220,13 @@ def performance(result: Backtest, /, *, interval: Interval, rules: Rules) -> Per
     )
 
 
-def holding(bars: pl.DataFrame, /, *, costs: Costs, funding: pl.DataFrame | None = None) -> np.ndarray:
+def holding(
+    bars: pl.DataFrame, /, *, interval: Interval, costs: Costs, funding: pl.DataFrame | None = None
+) -> np.ndarray:
     """Return the (n,) equity of buying at the second open and selling at the last close, 1 before."""
-    times = bars["open_time"].to_physical().to_numpy()
-    paid = np.zeros(bars.height)
-    if funding is not None and not funding.is_empty():
-        due = funding.sort("funding_time")
-        owed = np.concatenate([[0.0], np.cumsum(np.log1p(-due["rate"].to_numpy()))])
-        passed = np.searchsorted(due["funding_time"].to_physical().to_numpy(), times, side="right")
-        paid = owed[passed] - owed[passed[1]]
-    growth = np.log(bars["close"].to_numpy() / bars["open"][1]) + paid + np.log1p(-costs.per_side)
+    paid = funding_by_bar(bars, funding, interval=interval)
+    paid[0] = 0.0  # before it is bought
+    growth = np.log(bars["close"].to_numpy() / bars["open"][1]) + np.cumsum(paid) + np.log1p(-costs.per_side)
     growth[-1] += np.log1p(-costs.per_side)
     growth[0] = 0.0
     return np.exp(growth)

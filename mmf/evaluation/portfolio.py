@@ -95,9 +95,9 @@ def performance_of(portfolio: Portfolio, /, *, interval: Interval, rules: Rules)
     return performance(portfolio.whole, interval=interval, rules=each)
 
 
-def hold_all(desks: Sequence[Desk], /, *, costs: Costs) -> np.ndarray:
+def hold_all(desks: Sequence[Desk], /, *, interval: Interval, costs: Costs) -> np.ndarray:
     """Return the equity of buying and holding all symbols, at the times of the portfolio's equity."""
-    held = [holding(desk.bars, costs=costs, funding=desk.funding) for desk in desks]
+    held = [holding(desk.bars, interval=interval, costs=costs, funding=desk.funding) for desk in desks]
     return mean_of(held, [desk.open_time_ms for desk in desks], before=1.0)
 
 

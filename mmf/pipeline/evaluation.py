@@ -104,7 +104,7 @@ def join_folds(
         trial_variance=sharpe_variance(others["sharpe"], per_year=YEAR_DAYS * DAY_MS / interval.ms),
         seed=config.seed,
     )
-    held = hold_all([desk], costs=config.costs)
+    held = hold_all([desk], interval=interval, costs=config.costs)
     columns = ("open_time", "close", "equity", "gross", "drawdown", "position", "buy_and_hold")
     return WalkForward(
         folds=folds,

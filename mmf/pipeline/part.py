@@ -109,7 +109,7 @@ def traded_figures(prepared: Prepared, predictions: pl.DataFrame, config: TrainC
     result = trade_all([desk], [signals], interval=interval, rules=config.rules, costs=config.costs)
     told = performance_of(result, interval=interval, rules=config.rules).as_dict()
     names = ("n_trades", "net_return", "gross_return", "sharpe", "max_drawdown", "exposure", "hit_rate")
-    held = hold_all([desk], costs=config.costs)
+    held = hold_all([desk], interval=interval, costs=config.costs)
     return {name: told[name] for name in names} | {"buy_and_hold": float(held[-1] - 1)}
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import polars as pl
 
-from mmf.bars import DAY_MS
+from mmf.bars import DAY_MS, Interval
 from mmf.evaluation.backtest import YEAR_DAYS
 from mmf.evaluation.portfolio import Desk, Portfolio, hold_all, performance_of, trade_all
 from mmf.evaluation.suspicion import Finding
@@ -67,7 +67,7 @@ def trade(
     return Traded(
         verdict=doubted(verdict, [finding.subject for finding in (*suspicious, *judged.suspicious)]),
         trades=result.whole.trades,
-        equity=_with_holding(result, desks, config),
+        equity=_with_holding(result, desks, config, interval),
         cost_sensitivity=_sensitivity(at_costs, config, prepared),
         trials=others,
         overfitting_probability=overfitting(result.whole.equity, ledger.equity, run_ids=others["run_id"].to_list()),
@@ -87,10 +87,11 @@ def _wanted(prepared: Prepared, judged: Judged, threshold: float) -> tuple[list[
     return [desk for desk, _ in asked], wanted
 
 
-def _with_holding(result: Portfolio, desks: list[Desk], config: TrainConfig) -> pl.DataFrame:
+def _with_holding(result: Portfolio, desks: list[Desk], config: TrainConfig, interval: Interval) -> pl.DataFrame:
     close = desks[0].bars["close"] if len(desks) == 1 else pl.lit(None, pl.Float64).alias("close")
     columns = ("open_time", "close", "equity", "gross", "drawdown", "position", "buy_and_hold")
-    return result.whole.equity.with_columns(close, buy_and_hold=hold_all(desks, costs=config.costs)).select(columns)
+    held = hold_all(desks, interval=interval, costs=config.costs)
+    return result.whole.equity.with_columns(close, buy_and_hold=held).select(columns)
 
 
 def _sensitivity(at_costs: dict[float, Portfolio], config: TrainConfig, prepared: Prepared) -> pl.DataFrame:

@@ -201,9 +201,27 @@ def test_later_bars_do_not_change_what_was_earned_before() -> None:
 
 def test_buying_and_holding_pays_both_sides_once() -> None:
     bars = bars_of([100, 100, 150], closes=[100, 150, 200])
-    equity = holding(bars, costs=Costs(fee=0.1, slippage=0.0))
+    equity = holding(bars, interval=HOUR, costs=Costs(fee=0.1, slippage=0.0))
     assert equity[-1] == pytest.approx(2 * 0.81)
     assert equity[0] == 1
+
+
+def test_holding_is_one_trade_over_the_whole_range_funding_included() -> None:
+    bars = bars_of([100, 100, 150, 120, 130], closes=[100, 150, 120, 130, 140])
+    opens = bars["open_time"]
+    due = [opens[1], opens[2], opens[3] + timedelta(minutes=20), opens[-1] + timedelta(hours=1)]
+    funding = pl.DataFrame({"funding_time": pl.Series(due, dtype=opens.dtype), "rate": [0.5, 0.01, 0.02, 0.04]})
+    costs = Costs(fee=0.01)
+    rules = Rules(horizon=100)
+    traded = backtest(bars, at(0, n=5), interval=HOUR, rules=rules, costs=costs, funding=funding).equity["equity"]
+    held = holding(bars, interval=HOUR, costs=costs, funding=funding)
+    assert held == pytest.approx(traded.to_numpy())
+    assert held[-1] == pytest.approx(1.4 * 0.99 * 0.98 * 0.96 * (1 - costs.per_side) ** 2)
+
+
+def test_costs_that_are_allowed_can_be_multiplied() -> None:
+    assert Costs(fee=0.001).times(3).fee == pytest.approx(0.003)
+    assert 0.4 < Costs(fee=0.4).times(3).fee < 0.5
 
 
 def test_impossible_settings_and_too_short_ranges_are_refused() -> None:

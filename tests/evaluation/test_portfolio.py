@@ -61,8 +61,8 @@ def test_a_trade_moves_its_symbols_part_of_the_equity() -> None:
 
 def test_holding_all_is_the_mean_of_holding_each() -> None:
     desks, _, _ = traded(1, 2)
-    each = [hold_all([desk], costs=Costs()) for desk in desks]
-    np.testing.assert_allclose(hold_all(desks, costs=Costs()), np.mean(each, axis=0))
+    each = [hold_all([desk], interval=HOUR, costs=Costs()) for desk in desks]
+    np.testing.assert_allclose(hold_all(desks, interval=HOUR, costs=Costs()), np.mean(each, axis=0))
 
 
 def test_trades_that_are_moved_keep_their_lengths_and_their_company() -> None:
