@@ -1,14 +1,17 @@
 """A whole run: train on a table state that is held meanwhile, then save what came out."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from mmf.errors import CallError
 from mmf.features.registry import UserFeatures
 from mmf.pipeline.artifacts import RunArtifacts, save_run
+from mmf.pipeline.code_version import source_version
 from mmf.pipeline.config import TrainConfig
 from mmf.pipeline.lineage import MMF_ONLY
 from mmf.pipeline.refine import FOLDER, save_refined
@@ -99,6 +102,7 @@ def run(
         The run could not be recorded; found before anything is trained.
     """
     warehouse.begin()  # refuses a warehouse that is open for reading only
+    unfinished = _unfinished(artifacts, state, config)
     with warehouse.pin(state.snapshot):
         result = train(
             warehouse,
@@ -107,12 +111,21 @@ def run(
             user=user,
             artifacts=artifacts,
             must_refine=must_refine,
-            unfinished=artifacts / UNFINISHED,
+            unfinished=unfinished,
             memory=read_memory(artifacts, state.all_series, config),
             on_stage=on_stage,
             on_progress=on_progress,
         )
         saved = save_run(warehouse, result, artifacts)
         remember(artifacts, result, saved.run_id)
-        shutil.rmtree(artifacts / UNFINISHED, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
         return result, saved
+
+
+# ------------------------------------------------------------------------------------
+
+
+def _unfinished(artifacts: Path, state: TableState, config: TrainConfig) -> Path:
+    """Folder of the same training by the same code: others that go on beside it have their own."""
+    asked = [*map(str, state.all_series), state.definition_hash, config.as_dict(), source_version()]
+    return artifacts / UNFINISHED / sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
