@@ -133,7 +133,7 @@ def evaluate(
         shop = Workshop(root, work, loaded, config, str(card["run_id"]), n_threads=1 if _is_shared(executor) else 2)
         tasks = tasks_of(shop, plan, snapshot, user)
         parts = _computed(tasks, work, executor or Serial(), on_progress)
-        others = read_ledger(warehouse, str(series)).others(card["hashes"]["predictions"], traded_of(card))
+        others = read_ledger(warehouse, str(series)).others(_hash(card, "predictions"), traded_of(card))
         suspects = [finding["subject"] for finding in card.get("suspicious", ())]
         found = _joined(plan, parts, shop, _own(card), others=others, suspects=suspects)
         record_evaluation(warehouse, run_folder, found.run_id, found.tables(), found.as_dict())
@@ -156,11 +156,21 @@ def _series(card: Mapping[str, Any]) -> Series:
 def _require_same_rows(loaded: Loaded, config: TrainConfig, card: Mapping[str, Any]) -> None:
     rows = loaded.dataset.rows
     training = chronological_split(rows, test_share=config.test_share).training(rows)
-    if rows_hash(training) != card["hashes"]["training_rows"]:
+    if rows_hash(training) != _hash(card, "training_rows"):
         raise DataError(
             f"{loaded.state} of {loaded.state.series} no longer gives the rows that run {card['run_id']} was trained "
             f"on. Train anew, and evaluate that run: mmf train {loaded.state.series}"
         )
+
+
+def _hash(card: Mapping[str, Any], name: str) -> str:
+    try:
+        return card["hashes"][name]
+    except (KeyError, TypeError):
+        raise DataError(
+            f"the card of {card['run_id']} has no hash of its {name}, so nothing tells whether the rows are the same. "
+            "Train anew, and evaluate that run: mmf train"
+        ) from None
 
 
 def _is_shared(executor: Executor | None) -> bool:

@@ -132,7 +132,7 @@ def record_evaluation(
         table.write_parquet(draft)
         draft.replace(folder / f"{name}.parquet")
     path = run_folder / SUMMARY
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    earlier = _summary(path)
     draft = path.with_name(f".{SUMMARY}.tmp")
     draft.write_text(json.dumps(earlier | dict(summary), indent=1, default=str) + "\n", encoding="utf-8")
     draft.replace(path)
@@ -148,6 +148,15 @@ def record_evaluation(
 
 
 # ------------------------------------------------------------------------------------
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    """What an earlier evaluation told; nothing where it is not there or damaged: it is written anew."""
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return earlier if isinstance(earlier, dict) else {}
 
 
 def _sweep(work: Path) -> None:

@@ -228,11 +228,13 @@ def test_a_damaged_part_is_computed_again_and_no_other(
 ) -> None:
     copy = shutil.copytree(saved.folder, tmp_path / saved.run_id)
     kept = sorted((copy / FOLDER).glob("walk_forward_2_*"))
+    (copy / "evaluation.json").write_text("{", encoding="utf-8")
     [figures] = kept[0].glob("figures.*.json")
     figures.write_text(figures.read_text().replace("0.", "1."), encoding="utf-8")
     before = [path.stat().st_mtime_ns for path in kept[1].iterdir()]
     again = evaluate(warehouse, copy, PLAN)
     assert same(again, found)
+    assert json.loads((copy / "evaluation.json").read_text())["run_id"] == saved.run_id
     assert [path.stat().st_mtime_ns for path in kept[1].iterdir()] == before
 
 
@@ -393,6 +395,8 @@ def test_runs_that_it_cannot_be_asked_of_are_refused(warehouse: Warehouse, copie
         evaluate(warehouse, with_card(copied, series=["a", "b"]), PLAN)
     with pytest.raises(DataError, match="no longer gives the rows that run"):
         evaluate(warehouse, with_card(copied, **card | {"hashes": card["hashes"] | {"training_rows": "ab"}}), PLAN)
+    with pytest.raises(DataError, match=r"has no hash of its training_rows.*mmf train"):
+        evaluate(warehouse, with_card(copied, hashes={}), PLAN)
     with_card(copied, **card)
     with exclusive(copied / FOLDER), pytest.raises(CallError, match=r"another evaluation of .* is at work"):
         evaluate(warehouse, copied, PLAN)
