@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ from mmf.experts.fits import FitFolder, identity_of
 from mmf.experts.fitting import EARLY, WHOLE, Fitted, fit_experts
 from mmf.experts.neural import choose_device
 from mmf.experts.protocol import EpochRecord, Expert, JoinedExpert, View
-from mmf.experts.scheme import Seen, out_of_fold_scheme, stored_rows
+from mmf.experts.scheme import EarlyView, Seen, out_of_fold_scheme, stored_rows
 from mmf.experts.stretch import Opinion, Stretch, opinion, padded, places_of, with_history
 from mmf.experts.trend import TrendExpert
 from mmf.gate import GatingNetwork
@@ -27,40 +27,6 @@ from mmf.scheduler import Effort
 Progress = Callable[[str, float], None]
 
 EXPERTS_SHARE = 0.99  # of the time that a fit takes; the rest is the gate's
-
-
-@dataclass(frozen=True)
-class EarlyView:
-    """Training rows as a selection and a refinery show them that have seen the labels of A alone.
-
-    Attributes
-    ----------
-    rows : TrainingRows
-        All training rows.
-    history : Rows or None
-        All stored rows of all symbols.
-    views : mapping of {"selected", "latents"} to tuple of str
-        Columns of the classic experts, and all latents.
-    """
-
-    rows: TrainingRows
-    history: Rows | None
-    views: Mapping[View, tuple[str, ...]]
-
-    def seen(self, rows: TrainingRows, /, *, needs_history: bool) -> Seen:
-        """Return what the first fits see.
-
-        Raises
-        ------
-        CallError
-            They are not the same rows.
-        """
-        if not (np.array_equal(self.rows.keys, rows.keys) and np.array_equal(self.rows.label, rows.label)):
-            raise CallError("the early view holds other rows than the training rows. Refine the same rows twice.")
-        columns = tuple(dict.fromkeys(c for view in self.views.values() for c in view))
-        own = self.rows.select(columns).with_symbol_columns()
-        history = None if self.history is None else self.history.among(rows.symbols).with_symbol_columns()
-        return Seen(own, stored_rows(own, history, needs_history=needs_history))
 
 
 class MoneyMachineTrader:

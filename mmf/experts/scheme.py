@@ -1,10 +1,12 @@
 """The one out-of-fold scheme: which bars each fit sees, and what it may learn from them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from mmf.errors import CallError, DataError
+from mmf.experts.protocol import View
 from mmf.experts.stretch import Stretch, places_of
 from mmf.impute import MedianImputer
 from mmf.rows import Rows, TrainingRows
@@ -27,6 +29,40 @@ class Seen:
 
     rows: TrainingRows
     stored: Rows
+
+
+@dataclass(frozen=True)
+class EarlyView:
+    """Training rows as a selection and a refinery show them that have seen the labels of A alone.
+
+    Attributes
+    ----------
+    rows : TrainingRows
+        All training rows.
+    history : Rows or None
+        All stored rows of all symbols.
+    views : mapping of {"selected", "latents"} to tuple of str
+        Columns of the classic experts, and all latents.
+    """
+
+    rows: TrainingRows
+    history: Rows | None
+    views: Mapping[View, tuple[str, ...]]
+
+    def seen(self, rows: TrainingRows, /, *, needs_history: bool) -> Seen:
+        """Return what the first fits see.
+
+        Raises
+        ------
+        CallError
+            They are not the same rows.
+        """
+        if not (np.array_equal(self.rows.keys, rows.keys) and np.array_equal(self.rows.label, rows.label)):
+            raise CallError("the early view holds other rows than the training rows. Refine the same rows twice.")
+        columns = tuple(dict.fromkeys(c for view in self.views.values() for c in view))
+        own = self.rows.select(columns).with_symbol_columns()
+        history = None if self.history is None else self.history.among(rows.symbols).with_symbol_columns()
+        return Seen(own, stored_rows(own, history, needs_history=needs_history))
 
 
 @dataclass(frozen=True)

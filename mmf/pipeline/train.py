@@ -10,6 +10,7 @@ from mmf.alpha_council import AlphaCouncil
 from mmf.evaluation.suspicion import MIN_ROWS, Finding, suspicious_columns
 from mmf.evaluation.threshold import Threshold
 from mmf.experts.registry import build_experts
+from mmf.experts.scheme import EarlyView
 from mmf.features.registry import UserFeatures
 from mmf.gate import GatingNetwork
 from mmf.impute import MedianImputer
@@ -27,7 +28,7 @@ from mmf.pipeline.trading import trade
 from mmf.rows import TrainingRows
 from mmf.scheduler import Recommendation, SchedulerMemory, market_state, recommend
 from mmf.splits import out_of_fold_cut
-from mmf.trader import EarlyView, MoneyMachineTrader
+from mmf.trader import MoneyMachineTrader
 from warehouse import Warehouse
 
 OnProgress = Callable[[str, float], None]
