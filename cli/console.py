@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -13,6 +12,8 @@ from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from mmf.report.cells import cell_text
 
 READER_IS_GONE = 141  # what a shell reports of a program that a closed pipe ended
 
@@ -63,7 +64,7 @@ def print_table(
     for name in columns:
         table.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))  # plain text: rich takes [red] in a str for markup
+        table.add_row(*(Text(cell_text(value)) for value in row))  # plain text: rich takes [red] in a str for markup
     results.print(Padding(table, (0, 0, 0, _INDENT), expand=False))
 
 
@@ -73,7 +74,7 @@ def print_facts(facts: Mapping[str, object], *, title: str = "") -> None:
         results.print(title, style="bold", markup=False)
     width = max((len(name) for name in facts), default=0)
     for name, value in facts.items():
-        results.print(f"{' ' * _INDENT}{name:<{width}}  {_cell(value)}", markup=False, soft_wrap=True)
+        results.print(f"{' ' * _INDENT}{name:<{width}}  {cell_text(value)}", markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -88,22 +89,3 @@ def progress_bar() -> Iterator[Progress]:
     ]
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
         yield progress
-
-
-# ------------------------------------------------------------------------------------
-
-
-def _cell(value: object) -> str:
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case int():
-            return f"{value:,}"
-        case float():
-            return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
-        case datetime():
-            return f"{value:%Y-%m-%d %H:%M}" if value.second == value.microsecond == 0 else f"{value:%Y-%m-%d %H:%M:%S}"
-        case _:
-            return str(value)

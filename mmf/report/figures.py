@@ -5,8 +5,8 @@ from typing import Any
 
 import polars as pl
 
+from mmf.report.cells import cell_text
 from mmf.report.parts import Colour, Light, Table, Tile
-from mmf.report.tables import cell_text
 
 BPS = 10_000
 ROUNDED = 0.095  # shares from here on are told without decimals

@@ -1,8 +1,8 @@
 """Tables of a page as HTML."""
 
-from datetime import datetime
 from html import escape
 
+from mmf.report.cells import cell_text
 from mmf.report.parts import Table
 from mmf.report.prose import prose
 
@@ -15,23 +15,6 @@ def table_html(table: Table, /) -> str:
     if table.is_folded:
         return f'<details class="part"><summary>{escape(table.title)}</summary>{caption}{_body(table)}</details>'
     return f'<section class="part"><h3>{escape(table.title)}</h3>{caption}{_body(table)}</section>'
-
-
-def cell_text(value: object, /) -> str:
-    """Return a value as a reader wants it: four digits, thousands apart, a dash for nothing."""
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case int():
-            return f"{value:,}"
-        case float():
-            return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
-        case datetime():
-            return f"{value:%Y-%m-%d %H:%M}"
-        case _:
-            return str(value)
 
 
 # ------------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ import plotly.graph_objects as go
 import polars as pl
 import pytest
 
+from mmf.report.cells import cell_text
 from mmf.report.page import page
 from mmf.report.parts import Chart, Group, Light, Note, Table, Tile
-from mmf.report.tables import cell_text
 
 BARS = Chart("A <title>", "Read & weep: `mmf`.", go.Figure(go.Bar(x=["a</script>", "b"], y=[1, 2]), {"height": 300}))
 MARKUP = "<img src=x onerror=alert(1)>"
