@@ -8,7 +8,7 @@ import numpy as np
 
 from mmf.bars import Interval
 from mmf.evaluation.backtest import Backtest, Costs, Performance, Rules, funding_by_bar
-from mmf.evaluation.bootstrap import interval as bootstrap_interval
+from mmf.evaluation.bootstrap import block_samples
 from mmf.evaluation.portfolio import Desk, Portfolio, mean_of, performance_of, trade_all
 from mmf.evaluation.random_entries import moved_together, random_schedules, schedule_returns, shared_returns
 from mmf.evaluation.sharpe import deflated_sharpe
@@ -122,8 +122,7 @@ def judge_trades(
         return _without_trades(found, n_trials), result
     p = float((1 + (random_returns >= np.log1p(found.net_return) - 1e-12).sum()) / (1 + len(random_returns)))
     p_adjusted = float(-np.expm1(n_trials * np.log1p(-p))) if p < 1 else 1.0
-    bounds = _bounds(returns, rules, seed=seed)
-    timing = _bounds(returns - _held_evenly(desks, result, paid), rules, seed=seed)
+    bounds, timing = _bounds((returns, returns - _held_evenly(desks, result, paid)), rules, seed=seed)
     answer = _answer(found, p, p_adjusted, timing[0])
     verdict = Verdict(
         answer=answer,
@@ -220,17 +219,12 @@ def _held_evenly(desks: Sequence[Desk], result: Portfolio, paid: Sequence[np.nda
     return np.diff(np.log(grown), prepend=0.0)
 
 
-def _bounds(returns: np.ndarray, rules: Rules, *, seed: int) -> tuple[float, float]:
-    """Growth of the whole range that holds with 98 %."""
-    low, high = bootstrap_interval(
-        lambda rows: float(returns[rows].sum()),
-        len(returns),
-        level=1 - 2 * LEVEL,
-        mean_block=2.0 * rules.horizon,
-        n_samples=N_SAMPLES,
-        seed=seed,
-    )
-    return float(np.expm1(low)), float(np.expm1(high))
+def _bounds(several: Sequence[np.ndarray], rules: Rules, *, seed: int) -> list[tuple[float, float]]:
+    """Growth of the whole range that holds with 98 %, of each of several returns, on the same samples."""
+    samples = block_samples(len(several[0]), mean_block=2.0 * rules.horizon, n_samples=N_SAMPLES, seed=seed)
+    drawn = np.array([[returns[rows].sum() for returns in several] for rows in samples])
+    low, high = np.expm1(np.quantile(drawn, [LEVEL, 1 - LEVEL], axis=0))
+    return [(float(one), float(other)) for one, other in zip(low, high, strict=True)]
 
 
 def _answer(found: Performance, p: float, p_adjusted: float, low: float) -> Answer:
